@@ -96,34 +96,41 @@ func plackett(h, k, rho float64) float64 {
 //	1/(2 pi) int_0^{acos rho} exp( -(h-k)^2/(2 sin^2 theta) - h k/(1 + cos theta) ) dtheta,
 //
 // whose first factor switches on at theta = |h-k|. Panels that halve towards 0
-// resolve that at any scale; they end where the rest is negligible.
+// resolve that at any scale; they end where the rest is negligible. For h k > 0
+// the factor exp(-h k/2) is taken out and formed without the rounding error of
+// its exponent, which leaves -(h k/2) tan^2(theta/2) inside.
 func plackettBelowOne(h, k, rho float64) float64 {
-	const nodes = 16
-	x, w := GaussLegendre(nodes)
-	d := h - k
-	integral := func(lo, hi float64) float64 {
+	hi := 2 * math.Asin(math.Sqrt(0.5*(1-rho))) // acos rho, also near 1
+	d, p, lead := h-k, 0.5*h*k, 1.0
+	if p > 0 {
+		e := math.Exp(-p)
+		lead = e - e*math.FMA(0.5*h, k, -p)
+	}
+	x, w := GaussLegendre(16)
+	panel := func(lo, hi float64) float64 {
 		sum := 0.0
 		for i := range x {
-			theta := 0.5 * ((hi-lo)*x[i] + hi + lo)
-			sin, cos := math.Sincos(theta)
-			z := d / sin
-			sum += w[i] * math.Exp(-0.5*z*z-h*k/(1+cos))
+			sin, cos := math.Sincos(0.5 * ((hi-lo)*x[i] + hi + lo))
+			z, u := d/sin, sin/(1+cos)
+			if p > 0 {
+				sum += w[i] * math.Exp(-0.5*z*z-p*u*u)
+			} else {
+				sum += w[i] * math.Exp(-0.5*z*z-h*k/(1+cos))
+			}
 		}
 		return 0.5 * (hi - lo) * sum
 	}
-	// acos loses its digits near 1.
-	hi := 2 * math.Asin(math.Sqrt(0.5*(1-rho)))
 	if d == 0 {
-		return invTwoPi * integral(0, hi)
+		return invTwoPi * lead * panel(0, hi)
 	}
 	total := 0.0
 	for range 60 {
-		part := integral(0.5*hi, hi)
+		part := panel(0.5*hi, hi)
 		total += part
 		hi *= 0.5
 		if part <= 1e-17*total {
 			break
 		}
 	}
-	return invTwoPi * total
+	return invTwoPi * lead * total
 }
