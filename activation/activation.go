@@ -89,3 +89,12 @@ type Pair struct {
 func (p Pair) Swap() Pair {
 	return Pair{Mu1: p.Mu2, Sigma1: p.Sigma2, Mu2: p.Mu1, Sigma2: p.Sigma1, Rho: p.Rho}
 }
+
+// Degree returns the degree of a if it is a polynomial, whose series ends
+// there, so that its covariances are exact after that many terms.
+func Degree(a Activation) (degree int, ok bool) {
+	if d, is := a.(interface{ degree() int }); is {
+		return d.degree(), true
+	}
+	return 0, false
+}

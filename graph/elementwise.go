@@ -1,0 +1,219 @@
+package graph
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/covprop/covprop"
+	"github.com/covprop/covprop/layer"
+)
+
+// elementwise runs all nodes of a step, y_p = g_p(x_p). The covariances of the
+// outputs, with themselves and with each other, come from the series; those
+// with tensors beside the step from the gains.
+func (r *run) elementwise(s *step) error {
+	for len(r.ws.moments) < len(s.nodes) {
+		r.ws.moments = append(r.ws.moments, layer.Moments{})
+	}
+	outs := make([]live, len(s.nodes))
+	for p, k := range s.nodes {
+		if err := r.marginals(&r.nodes[k], p, len(s.nodes) > 1, &outs[p]); err != nil {
+			return err
+		}
+	}
+	// The accuracy of a node covers its covariances within the step, too.
+	acc := make([]covprop.Accuracy, len(s.nodes))
+	for p := range s.nodes {
+		for q := range p {
+			a, err := r.pairOfNodes(s, p, q)
+			if err != nil {
+				return err
+			}
+			acc[p], acc[q] = acc[p].Worse(a), acc[q].Worse(a)
+		}
+	}
+	for p, k := range s.nodes {
+		d := &r.nodes[k]
+		if err := r.elementwiseCross(d, p, s); err != nil {
+			return err
+		}
+		a, err := r.elementwiseSelf(d, p, s, &outs[p])
+		if err != nil {
+			return err
+		}
+		acc[p] = acc[p].Worse(a)
+	}
+	for p, k := range s.nodes {
+		r.ws.live[r.nodes[k].out] = outs[p]
+		if r.dry {
+			continue
+		}
+		marginal := r.ws.moments[p].Accuracy
+		a := marginal.Worse(acc[p])
+		a.Bound = acc[p].Bound + 2*marginal.Bound
+		r.report(&r.nodes[k], a)
+	}
+	return nil
+}
+
+// marginals computes means, variances and gains of the node, member p of its
+// step, and allocates its output's mean. shared says that the step has other
+// members.
+func (r *run) marginals(d *node, p int, shared bool, y *live) error {
+	n := r.tensors[d.out].n
+	y.mean, y.place = r.ws.vector(n)
+	v, place := r.ws.vector(n) // the input's variances
+	defer r.ws.arena.release(place)
+	if r.dry {
+		return nil
+	}
+	x := &r.ws.live[d.in[0]]
+	uncertain := false
+	for i := range v {
+		v[i] = x.cov.variance(i)
+		uncertain = uncertain || v[i] > 0
+	}
+	m := &r.ws.moments[p]
+	rule := d.Rule.(*layer.Elementwise)
+	covariances := !r.opts.Diagonal && (shared || !x.cov.diagonal)
+	if err := rule.MomentsTo(r.ctx, m, x.mean, v, covariances, r.layer); err != nil {
+		if r.ctx.Err() != nil {
+			return err
+		}
+		return r.nodeError(d, err)
+	}
+	copy(y.mean, m.Mean)
+	for i := range m.Gain {
+		if math.IsNaN(m.Gain[i]) || math.IsInf(m.Gain[i], 0) {
+			return r.nodeError(d, fmt.Errorf("the expected slope of element %d is %v: the values overflow float64", i, m.Gain[i]))
+		}
+	}
+	if uncertain && !rule.IsAffine() {
+		y.nonGaussian = true
+		r.closure = r.closure || x.nonGaussian
+	}
+	return nil
+}
+
+// pairOfNodes computes the covariance between the outputs of members p and q.
+func (r *run) pairOfNodes(s *step, p, q int) (acc covprop.Accuracy, err error) {
+	if r.opts.Diagonal {
+		return acc, nil
+	}
+	x, y := r.nodes[s.nodes[p]].in[0], r.nodes[s.nodes[q]].in[0]
+	var c cross
+	if x == y {
+		c = cross{a: x, b: x, m: r.ws.live[x].cov.m}
+	} else if k := r.ws.findCross(x, y); k >= 0 {
+		c = r.ws.cross[k]
+	} else {
+		return acc, nil
+	}
+	if c.a != x {
+		p, q = q, p
+	}
+	f, g := &r.nodes[s.nodes[p]], &r.nodes[s.nodes[q]]
+	dst := cross{a: f.out, b: g.out}
+	dst.m, dst.place = r.ws.matrix(f.out, r.tensors[f.out].n, r.tensors[g.out].n)
+	r.ws.cross = append(r.ws.cross, dst)
+	if r.dry {
+		return acc, nil
+	}
+	if x == y && r.ws.live[x].cov.diagonal {
+		r.ws.live[x].cov.fill(dst.m)
+		c.m = dst.m
+	}
+	return layer.CovarianceTo(r.ctx, dst.m, c.m, &r.ws.moments[p], &r.ws.moments[q], false, r.layer)
+}
+
+// elementwiseCross computes the covariances between the output of member p and
+// the tensors beside the step that stay live, by the gain.
+func (r *run) elementwiseCross(d *node, p int, s *step) error {
+	if r.opts.Diagonal {
+		return nil
+	}
+	x := d.in[0]
+	var g layer.Gain
+	if !r.dry {
+		g = layer.DiagonalGain(r.ws.moments[p].Gain)
+	}
+	own := r.soleUse(s, x)
+	for u := range r.ws.live {
+		u := Tensor(u)
+		if !r.ws.live[u].isLive() || s.dies(u) {
+			continue
+		}
+		if u == x {
+			if err := r.gainSelf(d, g); err != nil {
+				return err
+			}
+			continue
+		}
+		k := r.ws.findCross(x, u)
+		if k < 0 {
+			continue
+		}
+		if !r.dry && r.ws.live[u].nonGaussian && !d.Rule.(*layer.Elementwise).IsAffine() {
+			r.closure = true
+		}
+		if err := r.gainCross(r.ws.cross[k], x, d.out, g, own); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// gainSelf adds Cov(y, x) = G Cov(x) for an input that stays live.
+func (r *run) gainSelf(d *node, g layer.Gain) error {
+	x := &r.ws.live[d.in[0]]
+	n := r.tensors[d.out].n
+	dst := cross{a: d.out, b: d.in[0]}
+	dst.m, dst.place = r.ws.matrix(d.out, n, n)
+	r.ws.cross = append(r.ws.cross, dst)
+	if r.dry {
+		return nil
+	}
+	src := x.cov.m
+	if x.cov.diagonal {
+		x.cov.fill(dst.m)
+		src = dst.m
+	}
+	return g.MulTo(r.ctx, r.layer.Threads, dst.m, src, false)
+}
+
+// elementwiseSelf computes the covariance of member p's output, in place where
+// nothing else needs the input's.
+func (r *run) elementwiseSelf(d *node, p int, s *step, y *live) (acc covprop.Accuracy, err error) {
+	x := &r.ws.live[d.in[0]]
+	n := r.tensors[d.out].n
+	if x.cov.diagonal {
+		y.cov = r.ws.diagonal(n)
+		if !r.dry {
+			copy(y.cov.v, r.ws.moments[p].Variance)
+		}
+		return acc, nil
+	}
+	src := x.cov.m
+	if r.soleUse(s, d.in[0]) && x.cov.place.n > 0 {
+		y.cov, x.cov.place = x.cov, span{}
+	} else {
+		y.cov = r.ws.dense(d.out, n)
+	}
+	if r.dry {
+		return acc, nil
+	}
+	m := &r.ws.moments[p]
+	return layer.CovarianceTo(r.ctx, y.cov.m, src, m, m, true, r.layer)
+}
+
+// soleUse reports whether x is the input of one member of the step and not
+// needed afterwards.
+func (r *run) soleUse(s *step, x Tensor) bool {
+	uses := 0
+	for _, k := range s.nodes {
+		if r.nodes[k].in[0] == x {
+			uses++
+		}
+	}
+	return uses == 1 && s.dies(x)
+}

@@ -1,0 +1,231 @@
+package graph
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+
+	"gonum.org/v1/gonum/blas/blas64"
+
+	"github.com/covprop/covprop"
+	"github.com/covprop/covprop/layer"
+)
+
+// Propagate implements covprop.Propagator.
+func (n *Network) Propagate(ctx context.Context, in covprop.Gaussian) (covprop.Result, error) {
+	var res covprop.Result
+	err := n.PropagateTo(ctx, &res, in, nil)
+	return res, err
+}
+
+// PropagateTo is Propagate into dst, whose memory is reused where it fits. ws
+// may be nil; a Workspace kept between calls saves its allocation. On an error
+// the contents of dst are undefined.
+//
+// An input that does not fit the network is a *covprop.InputError; a plan over
+// the memory limit a *covprop.MemoryError; a node whose moments overflow a
+// *covprop.ModelError; and a cancelled ctx ends the run, within a long node
+// too, with its error.
+func (n *Network) PropagateTo(ctx context.Context, dst *covprop.Result, in covprop.Gaussian, ws *Workspace) error {
+	if err := n.checkOptions(); err != nil {
+		return err
+	}
+	if err := in.Check(); err != nil {
+		return err
+	}
+	if in.Dim() != n.inputDim {
+		return &covprop.InputError{What: "mean", Err: fmt.Errorf("has %d elements, but the network takes %d", in.Dim(), n.inputDim)}
+	}
+	if ws == nil {
+		ws = NewWorkspace()
+	}
+	_, diagonal := in.Cov.(covprop.Diagonal)
+	if err := n.plan(ws, diagonal); err != nil {
+		return err
+	}
+	r := run{Network: n, ws: ws, ctx: ctx, layer: n.layerOptions(), dst: dst}
+	return r.run(&in, diagonal)
+}
+
+// PeakBytes returns the memory planned for the covariances of a propagation
+// with a dense input covariance, the result included and the input left out.
+func (n *Network) PeakBytes() int64 {
+	var ws Workspace
+	r := run{Network: n, ws: &ws, ctx: background, dry: true}
+	if r.run(nil, false) != nil {
+		return 0
+	}
+	return n.peak(&ws)
+}
+
+// plan makes a dry run in ws, which finds the size of its arena, and refuses
+// one over the limit.
+func (n *Network) plan(ws *Workspace, diagonal bool) error {
+	r := run{Network: n, ws: ws, ctx: background, dry: true}
+	if err := r.run(nil, diagonal); err != nil {
+		return err
+	}
+	if peak := n.peak(ws); n.opts.MaxBytes > 0 && peak > n.opts.MaxBytes {
+		return &covprop.MemoryError{
+			Tensor: n.tensors[ws.largest.tensor].name, Bytes: ws.largest.bytes, Peak: peak, Limit: n.opts.MaxBytes,
+		}
+	}
+	return nil
+}
+
+// peak is the memory of a planned run: the arena and the result.
+func (n *Network) peak(ws *Workspace) int64 {
+	result := int64(n.outputDim)
+	if !n.opts.Diagonal {
+		result *= int64(n.outputDim)
+	}
+	return 8 * (int64(ws.arena.top) + result)
+}
+
+func (n *Network) checkOptions() error {
+	o := n.opts
+	switch {
+	case o.Tol < 0 || o.Tol >= 1 || o.Tol != o.Tol:
+		return &covprop.InputError{What: "tolerance", Err: fmt.Errorf("is %v; it must lie between 0 and 1", o.Tol)}
+	case o.Order < 0 || o.Order > maxOrder:
+		return &covprop.InputError{What: "order", Err: fmt.Errorf("is %d; it must lie between 1 and %d", o.Order, maxOrder)}
+	case o.Order > 0 && o.Tol > 0:
+		return &covprop.InputError{What: "order", Err: fmt.Errorf("and a tolerance exclude each other")}
+	}
+	return nil
+}
+
+// maxOrder is the highest fixed order of the series.
+const maxOrder = 512
+
+func (n *Network) layerOptions() layer.Options {
+	threads := n.opts.Threads
+	if threads == 0 {
+		threads = runtime.GOMAXPROCS(0)
+	}
+	return layer.Options{Tol: n.opts.Tol, Order: n.opts.Order, TruncateDiagonal: n.opts.TruncateDiagonal, Threads: threads}
+}
+
+// A run is one propagation, or the dry run that plans it: then it only
+// allocates and frees, in the same order, and computes nothing.
+type run struct {
+	*Network
+	ws    *Workspace
+	ctx   context.Context
+	layer layer.Options
+	dst   *covprop.Result
+	dry   bool
+
+	closure bool // a nonlinear node had an input or a neighbour that is not Gaussian
+	dropped bool // covariances were ignored
+}
+
+// run propagates in, whose covariance is diagonal or dense; in is nil in a dry
+// run.
+func (r *run) run(in *covprop.Gaussian, diagonal bool) error {
+	r.ws.reset(len(r.tensors), r.dry)
+	r.load(in, diagonal)
+	if !r.dry {
+		r.dst.Nodes = r.dst.Nodes[:0]
+	}
+	done := 0
+	for i := range r.steps {
+		s := &r.steps[i]
+		if err := r.ctx.Err(); err != nil {
+			return err
+		}
+		var err error
+		if d := &r.nodes[s.nodes[0]]; r.isReshape(d) {
+			r.report(d, covprop.Accuracy{})
+		} else if l, ok := d.linear(); ok {
+			err = r.linear(d, l, s)
+		} else {
+			err = r.elementwise(s)
+		}
+		if err != nil {
+			return err
+		}
+		for _, t := range s.drop {
+			r.ws.drop(t)
+		}
+		if done += len(s.nodes); r.opts.Progress != nil && !r.dry {
+			r.opts.Progress(done, r.nodesInSteps())
+		}
+	}
+	if !r.dry {
+		r.finish()
+	}
+	return nil
+}
+
+func (g *graph) isReshape(d *node) bool { return g.tensors[d.out].root != d.out }
+
+func (g *graph) nodesInSteps() (n int) {
+	for i := range g.steps {
+		n += len(g.steps[i].nodes)
+	}
+	return n
+}
+
+// load makes the input tensors live. Their covariances are views of the
+// caller's.
+func (r *run) load(in *covprop.Gaussian, diagonal bool) {
+	for i, info := range r.inputs {
+		l := &r.ws.live[r.inputTensors[i]]
+		l.cov = block{n: info.Len, m: blas64.General{Rows: info.Len, Cols: info.Len, Stride: r.inputDim}}
+		if diagonal || r.opts.Diagonal {
+			l.cov = r.ws.diagonal(info.Len)
+		}
+		if r.dry {
+			continue
+		}
+		l.mean = in.Mean[info.Offset : info.Offset+info.Len]
+		if !l.cov.diagonal {
+			raw := in.Cov.(*covprop.Dense).RawMatrix()
+			l.cov.m = view(raw, info.Offset, info.Offset, info.Len, info.Len)
+			continue
+		}
+		for k := range l.cov.v {
+			l.cov.v[k] = in.Cov.At(info.Offset+k, info.Offset+k)
+		}
+	}
+	if r.opts.Diagonal {
+		r.dropped = !diagonal && r.inputDim > 1
+		return
+	}
+	if diagonal {
+		return
+	}
+	for i, a := range r.inputs {
+		for j, b := range r.inputs[:i] {
+			c := cross{a: r.inputTensors[i], b: r.inputTensors[j], m: blas64.General{Rows: a.Len, Cols: b.Len}}
+			if !r.dry {
+				c.m = view(in.Cov.(*covprop.Dense).RawMatrix(), a.Offset, b.Offset, a.Len, b.Len)
+			}
+			r.ws.cross = append(r.ws.cross, c)
+		}
+	}
+}
+
+// view returns the r x c block of a whose first entry is (i, j).
+func view(a blas64.General, i, j, r, c int) blas64.General {
+	return blas64.General{Rows: r, Cols: c, Stride: a.Stride, Data: a.Data[i*a.Stride+j : (i+r-1)*a.Stride+j+c]}
+}
+
+// report adds the accuracy of a node to the result.
+func (r *run) report(d *node, acc covprop.Accuracy) {
+	if r.dry {
+		return
+	}
+	r.dst.Nodes = append(r.dst.Nodes, covprop.NodeAccuracy{Name: d.Name, Op: d.Op, Rule: d.Rule.Name(), Accuracy: acc})
+}
+
+// dies reports whether tensor t is not needed after step s.
+func (s *step) dies(t Tensor) bool {
+	for _, d := range s.drop {
+		if d == t {
+			return true
+		}
+	}
+	return false
+}

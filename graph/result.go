@@ -1,0 +1,121 @@
+package graph
+
+import (
+	"math"
+
+	"gonum.org/v1/gonum/blas/blas64"
+
+	"github.com/covprop/covprop"
+)
+
+// finish writes the moments of the outputs and the overall accuracy to the
+// result.
+func (r *run) finish() {
+	res := r.dst
+	if cap(res.Mean) < r.outputDim {
+		res.Mean = make([]float64, r.outputDim)
+	}
+	res.Mean = res.Mean[:r.outputDim]
+	if len(res.Outputs) != len(r.outputs) {
+		res.Outputs = r.Outputs()
+	}
+	for i := range r.outputs {
+		o := &r.outputs[i]
+		res.Outputs[i] = o.Output
+		src := o.value
+		if src == nil {
+			src = r.ws.live[o.tensor].mean
+		}
+		copy(res.Mean[o.Offset:], src)
+	}
+	if r.opts.Diagonal {
+		r.finishDiagonal()
+	} else {
+		r.finishDense()
+	}
+	res.StandardErrors = nil
+	res.Accuracy = r.overall()
+}
+
+// overall is the accuracy of the worst node, approximate if the run rests on
+// the Gaussian closure or ignored covariances.
+func (r *run) overall() covprop.Accuracy {
+	var acc covprop.Accuracy
+	for _, n := range r.dst.Nodes {
+		acc = acc.Worse(n.Accuracy)
+	}
+	if r.dropped {
+		acc = covprop.ApproximatedBy(math.Inf(1), "covariances ignored")
+	}
+	if r.closure {
+		acc = covprop.ApproximatedBy(math.Inf(1), "Gaussian closure")
+		if r.dropped {
+			acc.Reason += ", covariances ignored"
+		}
+	}
+	return acc
+}
+
+func (r *run) finishDiagonal() {
+	c, ok := r.dst.Cov.(covprop.Diagonal)
+	if !ok || len(c) != r.outputDim {
+		c = make(covprop.Diagonal, r.outputDim)
+		r.dst.Cov = c
+	}
+	clear(c)
+	for i := range r.outputs {
+		if o := &r.outputs[i]; o.value == nil {
+			copy(c[o.Offset:], r.ws.live[o.tensor].cov.v)
+		}
+	}
+}
+
+func (r *run) finishDense() {
+	d, ok := r.dst.Cov.(*covprop.Dense)
+	if !ok || d.SymmetricDim() != r.outputDim || d.RawMatrix().Stride != r.outputDim {
+		d = covprop.DenseOf(newGeneral(r.outputDim, r.outputDim))
+		r.dst.Cov = d
+	}
+	raw := d.RawMatrix()
+	clear(raw.Data)
+	for i := range r.outputs {
+		for j := range i + 1 {
+			r.outputBlock(raw, &r.outputs[i], &r.outputs[j])
+		}
+	}
+}
+
+// outputBlock writes the covariance between two outputs to both its places in
+// raw.
+func (r *run) outputBlock(raw blas64.General, a, b *output) {
+	if a.value != nil || b.value != nil {
+		return
+	}
+	set := func(i, j int, v float64) {
+		raw.Data[(a.Offset+i)*raw.Stride+b.Offset+j] = v
+		raw.Data[(b.Offset+j)*raw.Stride+a.Offset+i] = v
+	}
+	var m blas64.General
+	trans := false
+	if a.tensor == b.tensor {
+		cov := &r.ws.live[a.tensor].cov
+		if cov.diagonal {
+			for i, v := range cov.v {
+				set(i, i, v)
+			}
+			return
+		}
+		m = cov.m
+	} else if k := r.ws.findCross(a.tensor, b.tensor); k >= 0 {
+		m, trans = r.ws.cross[k].m, r.ws.cross[k].a != a.tensor
+	}
+	for i := range m.Rows {
+		for j, v := range m.Data[i*m.Stride:][:m.Cols] {
+			if trans {
+				set(j, i, v)
+			} else {
+				set(i, j, v)
+			}
+		}
+	}
+}

@@ -1,0 +1,206 @@
+package layer
+
+import (
+	"context"
+	"fmt"
+
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/blas64"
+
+	"github.com/covprop/covprop"
+	"github.com/covprop/covprop/internal/kernel"
+)
+
+// Affine is y = W x + b along one axis: x is seen as (Outer, In, Inner), y as
+// (Outer, Out, Inner), and y[o,:,i] = W x[o,:,i] + b. It is exact:
+// E y = A E x + b and Cov(y) = A Cov(x) A' with A the Kronecker product of
+// I_Outer, W and I_Inner.
+type Affine struct {
+	w            blas64.General // (out, in)
+	bias         []float64      // (out), or nil
+	outer, inner int
+	inputs       [1]int
+}
+
+// NewAffine returns the affine rule with the weights w, (out, in) row by row,
+// and the bias, of length out or nil. The slices are kept, not copied.
+func NewAffine(w, bias []float64, out, in, outer, inner int) (*Affine, error) {
+	if out < 1 || in < 1 || outer < 1 || inner < 1 {
+		return nil, fmt.Errorf("an affine map of size %d x %d, repeated %d x %d times, is empty", out, in, outer, inner)
+	}
+	if len(w) != out*in {
+		return nil, fmt.Errorf("weights have %d values, but %d x %d needs %d", len(w), out, in, out*in)
+	}
+	if bias != nil && len(bias) != out {
+		return nil, fmt.Errorf("bias has %d values, want %d", len(bias), out)
+	}
+	if err := checkFinite("weight", w); err != nil {
+		return nil, err
+	}
+	if err := checkFinite("bias", bias); err != nil {
+		return nil, err
+	}
+	return &Affine{
+		w:     blas64.General{Rows: out, Cols: in, Stride: in, Data: w},
+		bias:  bias,
+		outer: outer, inner: inner,
+		inputs: [1]int{outer * in * inner},
+	}, nil
+}
+
+// Name implements Rule.
+func (a *Affine) Name() string { return "affine" }
+
+// Inputs implements Rule.
+func (a *Affine) Inputs() []int { return a.inputs[:] }
+
+// OutputLen implements Rule.
+func (a *Affine) OutputLen() int { return a.outer * a.w.Rows * a.inner }
+
+// Exactness implements Rule.
+func (a *Affine) Exactness() covprop.Accuracy { return covprop.Accuracy{} }
+
+// Matrix implements Linear.
+func (a *Affine) Matrix(int) Matrix { return a }
+
+// Forward implements Rule.
+func (a *Affine) Forward(dst []float64, x ...[]float64) {
+	out, in, inner := a.w.Rows, a.w.Cols, a.inner
+	for o := range a.outer {
+		xo, yo := x[0][o*in*inner:][:in*inner], dst[o*out*inner:][:out*inner]
+		if inner == 1 {
+			blas64.Gemv(blas.NoTrans, 1, a.w, blas64.Vector{N: in, Inc: 1, Data: xo}, 0, blas64.Vector{N: out, Inc: 1, Data: yo})
+		} else {
+			blas64.Gemm(blas.NoTrans, blas.NoTrans, 1, a.w, packed(in, inner, xo), 0, packed(out, inner, yo))
+		}
+		if a.bias != nil {
+			for r, b := range a.bias {
+				for i := range inner {
+					yo[r*inner+i] += b
+				}
+			}
+		}
+	}
+}
+
+// MulTo implements Gain.
+func (a *Affine) MulTo(ctx context.Context, threads int, dst, src blas64.General, add bool) error {
+	out, in := a.w.Rows, a.w.Cols
+	if a.inner == 1 {
+		for o := range a.outer {
+			if err := kernel.MulTo(ctx, threads, rows(dst, o*out, out), a.w, rows(src, o*in, in), add); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	// Rows (in, inner) of src that share their inner index i lie inner rows
+	// apart: a matrix (in, cols) with a longer stride.
+	for o := range a.outer {
+		for i := range a.inner {
+			d, s := every(dst, o*out*a.inner+i, a.inner, out), every(src, o*in*a.inner+i, a.inner, in)
+			if err := kernel.MulTo(ctx, threads, d, a.w, s, add); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// MulTransTo implements Gain.
+func (a *Affine) MulTransTo(ctx context.Context, threads int, dst, src blas64.General, add bool) error {
+	out, in := a.w.Rows, a.w.Cols
+	if a.inner == 1 {
+		for o := range a.outer {
+			if err := kernel.MulTransTo(ctx, threads, cols(dst, o*out, out), cols(src, o*in, in), a.w, add); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	// Row r of src is (outer, in, inner): each (in, inner) part is multiplied
+	// by W from the left.
+	for r := range src.Rows {
+		s, d := row(src, r), row(dst, r)
+		for o := range a.outer {
+			err := kernel.MulTo(ctx, threads, packed(out, a.inner, d[o*out*a.inner:][:out*a.inner]), a.w,
+				packed(in, a.inner, s[o*in*a.inner:][:in*a.inner]), add)
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// SandwichTo implements Matrix.
+func (a *Affine) SandwichTo(ctx context.Context, threads int, dst, src blas64.General) error {
+	if a.outer == 1 && a.inner == 1 {
+		return kernel.MulSymTo(ctx, threads, dst, src, a.w)
+	}
+	if err := a.MulTransTo(ctx, threads, dst, src, false); err != nil {
+		return err
+	}
+	kernel.Mirror(dst)
+	return nil
+}
+
+// MulDiagTo implements Matrix.
+func (a *Affine) MulDiagTo(dst blas64.General, v []float64) {
+	out, in, inner := a.w.Rows, a.w.Cols, a.inner
+	for r := range dst.Rows {
+		d := row(dst, r)
+		clear(d)
+		o, w, i := r/(out*inner), row(a.w, r/inner%out), r%inner
+		for c, x := range w {
+			k := (o*in+c)*inner + i
+			d[k] = x * v[k]
+		}
+	}
+}
+
+// SquareMulTo implements Matrix.
+func (a *Affine) SquareMulTo(dst, v []float64, add bool) {
+	out, in, inner := a.w.Rows, a.w.Cols, a.inner
+	for r := range dst {
+		o, w, i := r/(out*inner), row(a.w, r/inner%out), r%inner
+		s := 0.
+		for c, x := range w {
+			s += x * x * v[(o*in+c)*inner+i]
+		}
+		if add {
+			s += dst[r]
+		}
+		dst[r] = s
+	}
+}
+
+// KeepsDiagonal implements Matrix.
+func (a *Affine) KeepsDiagonal() bool { return a.w.Rows == 1 && a.w.Cols == 1 }
+
+// InPlace implements Matrix.
+func (a *Affine) InPlace() bool { return false }
+
+// packed returns data as an r x c matrix.
+func packed(r, c int, data []float64) blas64.General {
+	return blas64.General{Rows: r, Cols: c, Stride: c, Data: data}
+}
+
+// rows returns rows i to i+n-1 of a.
+func rows(a blas64.General, i, n int) blas64.General {
+	return blas64.General{Rows: n, Cols: a.Cols, Stride: a.Stride, Data: a.Data[i*a.Stride:]}
+}
+
+// cols returns columns j to j+n-1 of a.
+func cols(a blas64.General, j, n int) blas64.General {
+	b := blas64.General{Rows: a.Rows, Cols: n, Stride: a.Stride}
+	if a.Rows > 0 {
+		b.Data = a.Data[j:]
+	}
+	return b
+}
+
+// every returns rows i, i+step, ..., n of them, of a.
+func every(a blas64.General, i, step, n int) blas64.General {
+	return blas64.General{Rows: n, Cols: a.Cols, Stride: step * a.Stride, Data: a.Data[i*a.Stride:]}
+}
