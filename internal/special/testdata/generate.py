@@ -42,7 +42,7 @@ def excess(h, k, rho):
         return cdf(min(h, k)) * cdf(-max(h, k))
     if rho < 0.92:
         f = lambda t: mp.exp(-((h - k) ** 2) / (2 * mp.cos(t) ** 2) - h * k / (1 + mp.sin(t)))
-        return mp.quad(f, mp.linspace(0, mp.asin(rho), 33)) / (2 * mp.pi)
+        return mp.quad(f, mp.linspace(0, mp.asin(rho), 33), method="gauss-legendre") / (2 * mp.pi)
     d, end = h - k, mp.acos(rho)
     f = lambda t: mp.exp(-d * d / (2 * mp.sin(t) ** 2) - h * k / (1 + mp.cos(t)))
     # Eight panels an octave, down to where exp(-d^2/(2 t^2)) < 1e-200.
@@ -54,7 +54,7 @@ def excess(h, k, rho):
         cuts = mp.linspace(0, end, 9)
     elif cuts[-1] < end:
         cuts.append(end)
-    part = mp.quad(f, cuts) if len(cuts) > 1 else 0
+    part = mp.quad(f, cuts, method="gauss-legendre") if len(cuts) > 1 else 0
     return cdf(min(h, k)) * cdf(-max(h, k)) - part / (2 * mp.pi)
 
 
