@@ -72,7 +72,7 @@ func (e elu) Derivative(x float64) float64 {
 }
 
 // Coefficients implements Activation. With r_k those of ReLU and n_k those of
-// N, N” = beta N' - beta delta(x) and h_k(f) = sigma h_{k-1}(f')/sqrt(k) give
+// N, h_k(f) = sigma h_{k-1}(f')/sqrt(k) and N' = beta (N + 1{X<0}) give
 //
 //	n_1 = s E[e^{beta X} 1{X<0}],   n_k = s n_{k-1}/sqrt(k) - beta r_k,   k >= 2.
 //

@@ -83,16 +83,17 @@ func (gelu) pairCovariance(b Activation, p Pair, _, _ float64) (cov, bound float
 // geluCovariance returns Cov(g(X1), g(X2)). Two steps of Taylor's formula in
 // the correlation give
 //
-//	Cov = rho h_1 h_1' + sigma1^2 sigma2^2 int_0^rho (rho - s) E_s[g''(X1) g''(X2)] ds
+//	Cov = rho h_1 h_1' + sigma1^2 sigma2^2 int_0^rho (rho - s) E_s[g2(X1) g2(X2)] ds
 //
-// with g”(x) = (2 - x^2) phi(x). phi(x) phi(y) times the density of (X1, X2)
-// is phi2(u1, u2; r)/(d1 d2) times the density of the Gaussian with
+// with g2(x) = (2 - x^2) phi(x), the second derivative. phi(x) phi(y) times the
+// density of (X1, X2) is phi2(u1, u2; r)/(d1 d2) times the density of the
+// Gaussian with means m_i and, s being the correlation of X1 and X2,
 //
 //	l_i = 1/(d_i^2 cos^2 t),   m1 = (u1 - r u2)/(d1 cos^2 t),   m2 likewise,
 //	variances 1 - l_i,         covariance S = r/(d1 d2 cos^2 t),   r = sin t = s alpha1 alpha2,
 //
-// so that E_s[g” g”] = phi2(u1, u2; r)/(d1 d2) [ (1+l1-m1^2)(1+l2-m2^2) + 4 m1 m2 S + 2 S^2 ].
-// g” is even: rho < 0 is the case of -X2.
+// so that E_s[g2 g2] = phi2(u1, u2; r)/(d1 d2) [ (1+l1-m1^2)(1+l2-m2^2) + 4 m1 m2 S + 2 S^2 ].
+// g2 is even: rho < 0 is the case of -X2.
 func geluCovariance(p Pair) float64 {
 	linear := p.Rho * geluSlope(p.Mu1, p.Sigma1) * geluSlope(p.Mu2, p.Sigma2)
 	if p.Rho < 0 {

@@ -2,8 +2,8 @@ package activation
 
 import "math"
 
-// Sin returns the sine, named "sin". With S = sin and its derivatives
-// S', S”, ...,
+// Sin returns the sine, named "sin". With S^(k) the k-th
+// derivative of the sine,
 //
 //	h_k = sigma^k exp(-sigma^2/2) S^(k)(mu) / sqrt(k!),
 //
@@ -70,7 +70,7 @@ func (o harmonic) pairCovariance(b Activation, p Pair, _, _ float64) (cov, bound
 }
 
 // harmonicCovariance sums the even and the odd terms of the Hermite series
-// apart: with c = rho sigma1 sigma2 and f” = -f,
+// apart: the second derivative of f being -f, with c = rho sigma1 sigma2
 //
 //	Cov(f(X1), g(X2)) = exp(-(sigma1^2 + sigma2^2)/2)
 //	                    [ sinh(c) f'(mu1) g'(mu2) + (cosh(c) - 1) f(mu1) g(mu2) ].
