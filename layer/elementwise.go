@@ -4,9 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"sync"
-
-	"gonum.org/v1/gonum/blas/blas64"
 
 	"github.com/covprop/covprop"
 	"github.com/covprop/covprop/activation"
@@ -145,7 +142,9 @@ type Moments struct {
 
 	rule  *Elementwise
 	units kernel.Units
+	tol   float64
 	acc   []covprop.Accuracy // (chunks)
+	long  []longSeries       // (n)
 }
 
 // marginalChunk is the number of units that are one piece of parallel work.
@@ -159,7 +158,7 @@ func (e *Elementwise) MomentsTo(ctx context.Context, m *Moments, mu, v []float64
 	if len(mu) != n || len(v) != n {
 		panic(badShape)
 	}
-	m.rule = e
+	m.rule, m.tol = e, o.tol()
 	u := &m.units
 	u.N, u.K = n, max(1, o.Order)
 	if covariances {
@@ -172,6 +171,10 @@ func (e *Elementwise) MomentsTo(ctx context.Context, m *Moments, mu, v []float64
 	u.Tail = resize(u.Tail, len(kernel.Orders)*n)
 	chunks := (n + marginalChunk - 1) / marginalChunk
 	m.acc = resize(m.acc, chunks)
+	m.long = resize(m.long, n)
+	for i := range m.long {
+		m.long[i].done = false
+	}
 	err := kernel.Parallel(ctx, o.Threads, chunks, func(c int) error {
 		var h [kernel.MaxOrder + 1]float64
 		hs := h[:min(u.K, kernel.MaxOrder)+1]
@@ -251,18 +254,16 @@ func (m *Moments) tails(i int, h []float64, variance float64, acc covprop.Accura
 		}
 		return acc
 	}
-	const eps = 0x1p-52
 	sum := 0.
 	for k := len(h) - 1; k >= 1; k-- {
 		x := h[k] / sd
 		u.H[(k-1)*u.N+i] = x
 		sum += x * x
 	}
-	noise := 64*eps + 2*min(acc.Bound, 1)
-	if sum > 1+noise+consistency {
+	if sum > 1+noise(acc)+consistency {
 		acc = acc.Worse(covprop.ApproximatedBy(sum-1, "the coefficients of "+m.rule.act(i).Name()+" exceed its variance"))
 	}
-	tail := max(1-sum, 0) + noise
+	tail := max(1-sum, 0) + noise(acc)
 	k := len(h) - 1
 	if d, ok := activation.Degree(m.rule.act(i)); ok && d <= k {
 		tail = 0
@@ -277,62 +278,13 @@ func (m *Moments) tails(i int, h []float64, variance float64, acc covprop.Accura
 	return acc
 }
 
+// noise bounds the rounding in 1 - sum h_k^2, in units of the variance: that
+// of the sum and twice the relative error of a standard deviation.
+func noise(acc covprop.Accuracy) float64 { return 64*0x1p-52 + 2*min(acc.Bound, 1) }
+
 // consistency is the excess of sum h_k^2 over the variance that is no longer
 // rounding.
 const consistency = 1e-8
-
-// CovarianceTo writes Cov(f(X), g(Y)) to dst, (f's n, g's n), from
-// c = Cov(X, Y) of the same shape, which may be dst. symmetric says that f and
-// g are the same Moments and c is the covariance of one block; the variances
-// then become the diagonal. The accuracy covers the series and the pair
-// forms, not the marginals.
-func CovarianceTo(ctx context.Context, dst, c blas64.General, f, g *Moments, symmetric bool, o Options) (covprop.Accuracy, error) {
-	var mu sync.Mutex
-	var worst covprop.Accuracy
-	s := kernel.Series{F: &f.units, G: &g.units, Symmetric: symmetric, Tol: o.tol(), Order: o.Order}
-	s.Hard = func(i, j int, rho float64) (cov, bound float64, err error) {
-		cov, acc := hard(f, g, i, j, rho)
-		if acc.Status == covprop.Approximate {
-			mu.Lock()
-			worst = worst.Worse(acc)
-			mu.Unlock()
-		}
-		return cov, acc.Bound, nil
-	}
-	bound, err := s.Run(ctx, o.Threads, dst, c)
-	if err != nil {
-		return covprop.Accuracy{}, err
-	}
-	if symmetric {
-		for i, v := range f.Variance {
-			dst.Data[i*dst.Stride+i] = v
-		}
-	}
-	acc := covprop.CertifiedBy(bound, truncation).Worse(worst)
-	acc.Bound = bound
-	return acc, nil
-}
-
-// hard returns the covariance of entry (i, j) by its exact pair form, or by
-// the series as far as it goes where that has the smaller bound.
-func hard(f, g *Moments, i, j int, rho float64) (cov float64, acc covprop.Accuracy) {
-	u, w := &f.units, &g.units
-	cov, acc = activation.Covariance(f.rule.act(i), g.rule.act(j), activation.Pair{
-		Mu1: u.Mu[i], Sigma1: u.In[i],
-		Mu2: w.Mu[j], Sigma2: w.In[j],
-		Rho: rho,
-	})
-	last := len(kernel.Orders) - 1
-	bound := math.Pow(math.Abs(rho), kernel.MaxOrder+1) * u.Tail[last*u.N+i] * w.Tail[last*w.N+j]
-	if bound >= acc.Bound {
-		return cov, acc
-	}
-	sum := 0.
-	for k := kernel.MaxOrder; k >= 1; k-- {
-		sum = (sum + u.H[(k-1)*u.N+i]*w.H[(k-1)*w.N+j]) * rho
-	}
-	return u.Out[i] * w.Out[j] * sum, covprop.CertifiedBy(bound, truncation)
-}
 
 // resize returns a slice of length n, s itself where it has room.
 func resize[T any](s []T, n int) []T {

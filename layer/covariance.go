@@ -1,0 +1,99 @@
+package layer
+
+import (
+	"context"
+	"math"
+	"sync"
+
+	"gonum.org/v1/gonum/blas/blas64"
+
+	"github.com/covprop/covprop"
+	"github.com/covprop/covprop/activation"
+	"github.com/covprop/covprop/internal/kernel"
+)
+
+// CovarianceTo writes Cov(f(X), g(Y)) to dst, (f's n, g's n), from
+// c = Cov(X, Y) of the same shape, which may be dst. symmetric says that f and
+// g are the same Moments and c is the covariance of one block; the variances
+// then become the diagonal. The accuracy covers the series and the pair
+// forms, not the marginals.
+func CovarianceTo(ctx context.Context, dst, c blas64.General, f, g *Moments, symmetric bool, o Options) (covprop.Accuracy, error) {
+	var mu sync.Mutex
+	var worst covprop.Accuracy
+	s := kernel.Series{F: &f.units, G: &g.units, Symmetric: symmetric, Tol: o.tol(), Order: o.Order}
+	s.Hard = func(i, j int, rho float64) (cov, bound float64, err error) {
+		cov, acc := hard(f, g, i, j, rho)
+		if acc.Status == covprop.Approximate {
+			mu.Lock()
+			worst = worst.Worse(acc)
+			mu.Unlock()
+		}
+		return cov, acc.Bound, nil
+	}
+	bound, err := s.Run(ctx, o.Threads, dst, c)
+	if err != nil {
+		return covprop.Accuracy{}, err
+	}
+	if symmetric {
+		for i, v := range f.Variance {
+			dst.Data[i*dst.Stride+i] = v
+		}
+	}
+	acc := covprop.CertifiedBy(bound, truncation).Worse(worst)
+	acc.Bound = bound
+	return acc, nil
+}
+
+// hard returns the covariance of entry (i, j), for which kernel.MaxOrder terms
+// of the series are not enough, and its accuracy: by the exact pair form if
+// there is one, otherwise by a longer series, and if that is too short as well
+// by quadrature over the pair.
+func hard(f, g *Moments, i, j int, rho float64) (cov float64, acc covprop.Accuracy) {
+	u, w := &f.units, &g.units
+	a, b := f.rule.act(i), g.rule.act(j)
+	p := activation.Pair{Mu1: u.Mu[i], Sigma1: u.In[i], Mu2: w.Mu[j], Sigma2: w.In[j], Rho: rho}
+	if cov, bound, ok := activation.PairForm(a, b, p, u.Out[i], w.Out[j]); ok && bound <= f.tol {
+		return cov, covprop.CertifiedBy(bound, "pair form")
+	}
+	x, y := f.longSeries(i), g.longSeries(j)
+	bound := math.Pow(math.Abs(rho), longOrder+1) * x.tail * y.tail
+	if bound > f.tol {
+		if cov, acc := activation.Covariance(a, b, p); acc.Bound < bound {
+			return cov, acc
+		}
+	}
+	return u.Out[i] * w.Out[j] * activation.SeriesCovariance(x.h, y.h, rho), covprop.CertifiedBy(bound, truncation)
+}
+
+// longOrder is the order of the longer series. It costs a unit what a few
+// pairs cost by quadrature.
+const longOrder = 512
+
+// longSeries holds the coefficients of one unit up to longOrder, in units of
+// its output standard deviation, and the root of their tail. They are computed
+// when first needed.
+type longSeries struct {
+	mu   sync.Mutex
+	done bool
+	h    []float64 // (longOrder+1)
+	tail float64
+}
+
+func (m *Moments) longSeries(i int) *longSeries {
+	l, u := &m.long[i], &m.units
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.done {
+		return l
+	}
+	l.done = true
+	l.h = resize(l.h, longOrder+1)
+	variance, acc := activation.Marginal(m.rule.act(i), l.h, u.Mu[i], u.In[i], m.tol)
+	sum := 0.
+	for k := longOrder; k >= 1; k-- {
+		l.h[k] /= u.Out[i]
+		sum += l.h[k] * l.h[k]
+	}
+	l.tail = math.Sqrt(max(variance/(u.Out[i]*u.Out[i])-sum, 0) + noise(acc))
+	return l
+}
