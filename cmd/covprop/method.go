@@ -1,0 +1,130 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+	"time"
+
+	"github.com/covprop/covprop"
+	"github.com/covprop/covprop/baseline"
+	"github.com/covprop/covprop/graph"
+)
+
+// The methods, in the order in which compare shows them.
+const (
+	moment     = "moment"
+	diagonal   = "diagonal"
+	linear     = "linear"
+	unscented  = "unscented"
+	monteCarlo = "montecarlo"
+)
+
+var allMethods = []string{moment, diagonal, linear, unscented, monteCarlo}
+
+// A task is one method applied to one input.
+type task struct {
+	method string
+	seed   uint64 // of monteCarlo
+	net    *graph.Network
+	in     covprop.Gaussian
+	flags  *methodFlags
+}
+
+// run applies the method and returns the result, all of whose numbers are
+// finite, and the time it took. label names the work in the progress bar.
+func (t *task) run(e *env, label string) (covprop.Result, time.Duration, error) {
+	if err := t.checkMemory(); err != nil {
+		return covprop.Result{}, 0, err
+	}
+	p := newProgress(e.stderr, label)
+	start := time.Now()
+	res, err := t.propagator(p.update).Propagate(e.ctx, t.in)
+	elapsed := time.Since(start)
+	p.clear()
+	var memory *covprop.MemoryError
+	switch {
+	case err == nil:
+		err = checkResult(&res)
+	case errors.As(err, &memory):
+		err = fmt.Errorf("%w (--max-memory, --method diagonal)", err)
+	}
+	if err != nil {
+		return covprop.Result{}, 0, err
+	}
+	return res, elapsed, nil
+}
+
+func (t *task) propagator(progress func(done, total int)) covprop.Propagator {
+	switch t.method {
+	case linear:
+		return baseline.Linear{Func: t.net}
+	case unscented:
+		return baseline.Unscented{Func: t.net}
+	case monteCarlo:
+		return baseline.MonteCarlo{
+			Func: t.net, Samples: t.flags.Samples, Seed: t.seed,
+			Threads: t.flags.threads(), Progress: progress,
+		}
+	}
+	o := graph.Options{
+		Diagonal: t.method == diagonal,
+		Threads:  t.flags.threads(),
+		MaxBytes: t.flags.maxBytes(),
+		Progress: progress,
+	}
+	if t.flags.Order != nil {
+		o.Order = *t.flags.Order
+	}
+	if t.flags.Tol != nil {
+		o.Tol = *t.flags.Tol
+	}
+	return t.net.With(o)
+}
+
+// checkMemory reports a sampling or linear method whose matrices would exceed
+// the limit; the analytic network plans its own memory. n and m are the
+// dimensions of input and output.
+func (t *task) checkMemory() error {
+	n, m := float64(t.net.InputDim()), float64(t.net.OutputDim())
+	threads := float64(t.flags.threads())
+	if threads == 0 {
+		threads = float64(runtime.GOMAXPROCS(0))
+	}
+	var numbers float64
+	switch t.method {
+	case linear: // the Jacobian, its product with the factor, the covariance
+		numbers = 2*m*n + m*m
+	case unscented: // the sums and differences over the sigma points
+		numbers = 2*m*n + m*m
+	case monteCarlo: // three accumulators a thread and their total; covariance and standard errors
+		numbers = 3*(threads+1)*m*m + 2*m*m
+	default:
+		return nil
+	}
+	if _, dense := t.in.Cov.(*covprop.Dense); dense { // the covariance and its factorisation
+		numbers += 5 * n * n
+	}
+	if limit := t.flags.maxBytes(); limit > 0 && 8*numbers > float64(limit) {
+		return fmt.Errorf("the method %s needs %s for %.0f inputs and %.0f outputs, more than the limit of %s: raise --max-memory or use --method diagonal",
+			t.method, covprop.FormatBytes(int64(min(8*numbers, math.MaxInt64/2))), n, m, covprop.FormatBytes(limit))
+	}
+	return nil
+}
+
+// checkResult reports a moment that is not finite, as when an exponential
+// overflows.
+func checkResult(r *covprop.Result) error {
+	std := r.Std()
+	for _, o := range r.Outputs {
+		for i := range o.Len {
+			if m, s := r.Mean[o.Offset+i], std[o.Offset+i]; !finite(m) || !finite(s) {
+				return fmt.Errorf("output %q, element %d has the mean %v and the standard deviation %v: the numbers overflow float64", o.Name, i, m, s)
+			}
+		}
+	}
+	return nil
+}
+
+func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// print writes b to standard output in one piece.
+func (e *env) print(b []byte) error {
+	if _, err := e.stdout.Write(b); err != nil {
+		return fmt.Errorf("standard output: %w", err)
+	}
+	return nil
+}
+
+// printJSON writes v to standard output as one line of JSON, in one piece.
+func (e *env) printJSON(v any) error {
+	var b bytes.Buffer
+	if err := encodeJSON(&b, v); err != nil {
+		return err
+	}
+	return e.print(b.Bytes())
+}
+
+func encodeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// An outputFile is the value of -o. Its extension says what is written.
+type outputFile string
+
+func (o outputFile) ext() string { return strings.ToLower(filepath.Ext(string(o))) }
+
+// check reports, before any work is done, an extension that is not among exts
+// and a place where no file can be.
+func (o outputFile) check(exts ...string) error {
+	if o == "" {
+		return nil
+	}
+	known := false
+	for _, e := range exts {
+		known = known || o.ext() == e
+	}
+	if !known {
+		return usagef("-o %s: the name must end in %s", string(o), strings.Join(exts, " or "))
+	}
+	if info, err := os.Stat(string(o)); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("-o %s: exists and is not a regular file", string(o))
+	}
+	dir := filepath.Dir(string(o))
+	if info, err := os.Stat(dir); err != nil {
+		return fmt.Errorf("-o %s: %w", string(o), err)
+	} else if !info.IsDir() {
+		return fmt.Errorf("-o %s: %s is not a folder", string(o), dir)
+	}
+	return nil
+}
+
+// writeWith lets fill write the file. The file appears under its name whole or
+// not at all: it is written beside it under another name and then renamed.
+func (o outputFile) writeWith(fill func(io.Writer) error) (err error) {
+	path := string(o)
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("-o %s: %w", path, err)
+		}
+	}()
+	temporary := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.%016x.tmp", filepath.Base(path), rand.Uint64()))
+	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(temporary)
+		}
+	}()
+	w := bufio.NewWriterSize(f, 1<<16)
+	err = fill(w)
+	if e := w.Flush(); err == nil {
+		err = e
+	}
+	if e := f.Sync(); err == nil {
+		err = e
+	}
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(temporary, path)
+}
+
+// writeJSON writes v as JSON.
+func (o outputFile) writeJSON(v any) error {
+	return o.writeWith(func(w io.Writer) error { return encodeJSON(w, v) })
+}
