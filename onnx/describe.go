@@ -1,0 +1,133 @@
+package onnx
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/covprop/covprop"
+	"github.com/covprop/covprop/graph"
+)
+
+// A Description says what is in a model and how each of its nodes is treated.
+type Description struct {
+	Inputs  []TensorInfo // those without an initializer, fixed ones included
+	Outputs []TensorInfo
+	// Parameters is the number of weights: the elements of initializers and
+	// constants that are of a real or an 8-bit integer type, scalars aside.
+	Parameters int64
+	Nodes      []NodeInfo     // every node of the file, in execution order
+	Network    *graph.Network // nil if it cannot be built
+	Err        error          // why; what ReadFile returns
+}
+
+// TensorInfo describes an input or an output.
+type TensorInfo struct {
+	Name  string
+	DType string
+	Shape []int // symbolic dimensions without a value are -1; nil if unknown
+}
+
+// NodeInfo describes a node.
+type NodeInfo struct {
+	Name, Op string
+	Rule     string // the rule, or "constant", "fused", "unused"; "" if there is none
+	Status   string // "exact", "certified", "approximate", "unsupported"
+	Reason   string // for the status, "" if there is nothing to say
+	Shape    []int  // of the first output; nil if unknown
+}
+
+// Describe reads a model some of whose nodes may not be supported. It returns
+// an error only if the file is no valid model.
+func (im Importer) Describe(path string) (*Description, error) {
+	m, err := im.open(path)
+	if err != nil {
+		return nil, err
+	}
+	d := &Description{}
+	for _, v := range m.inputs {
+		d.Inputs = append(d.Inputs, m.describeValue(v))
+	}
+	for _, v := range m.outputs {
+		d.Outputs = append(d.Outputs, m.describeValue(v))
+	}
+	for _, n := range m.nodes {
+		d.Nodes = append(d.Nodes, n.describe())
+	}
+	d.Parameters = m.parameters()
+	d.Network, d.Err = m.network()
+	return d, nil
+}
+
+// describeValue falls back on what the file declares.
+func (m *model) describeValue(v *value) TensorInfo {
+	t := TensorInfo{Name: v.name, Shape: v.shape}
+	typ := v.dtype
+	if dims, _, err := declared(v.info); err == nil && !v.known() {
+		t.Shape = dims
+		if s := m.shapes[v.name]; len(s) == len(dims) {
+			t.Shape = slices.Clone(s)
+		}
+	}
+	if typ == 0 {
+		typ = dtype(v.info.GetType().GetTensorType().GetElemType())
+	}
+	t.DType = typ.String()
+	return t
+}
+
+// describe says how the node is treated.
+func (n *node) describe() NodeInfo {
+	d := NodeInfo{Name: n.name, Op: n.fileOp, Rule: n.def.kind, Status: covprop.Exact.String(), Shape: n.out[0].shape}
+	switch {
+	case n.folded():
+		d.Rule = "constant"
+		return d
+	case n.into != nil:
+		d.Rule, d.Reason = "fused", fmt.Sprintf("part of %q (%s)", n.into.name, n.into.op)
+		return d
+	case n.err == errUnknownShape && n.def.shape != nil:
+		d.Reason = "shape unknown"
+		return d
+	}
+	p, err := n.plan()
+	switch {
+	case err != nil && !n.live && n.def.kind != "":
+		d.Rule, d.Reason = "unused", "no output depends on it"
+	case err != nil:
+		d.Rule, d.Status, d.Reason = "", "unsupported", err.Error()
+	case len(p.steps) == 0:
+		d.Rule, d.Reason = "unused", "no output depends on it"
+	default:
+		var acc covprop.Accuracy
+		for _, s := range p.steps {
+			acc = acc.Worse(s.rule.Exactness())
+		}
+		d.Rule = p.steps[len(p.steps)-1].rule.Name()
+		d.Status, d.Reason = acc.Status.String(), acc.Reason
+		if n.members > 1 && d.Reason == "" {
+			d.Reason = fmt.Sprintf("%s, fused from %d nodes", n.op, n.members)
+		}
+	}
+	return d
+}
+
+// parameters counts the weights.
+func (m *model) parameters() int64 {
+	var count int64
+	add := func(d dtype, shape []int) {
+		if n, err := m.limits.size(shape); err == nil && len(shape) > 0 && (d.isFloat() || d == int8t || d == uint8t) {
+			count += int64(n)
+		}
+	}
+	for _, v := range m.values {
+		switch {
+		case v.raw != nil:
+			if shape, err := toInts(v.raw.GetDims()); err == nil {
+				add(v.dtype, shape)
+			}
+		case v.by != nil && v.by.fileOp == "Constant" && v.con != nil:
+			add(v.dtype, v.shape)
+		}
+	}
+	return count
+}

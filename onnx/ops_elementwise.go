@@ -1,0 +1,183 @@
+package onnx
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/covprop/covprop/activation"
+	"github.com/covprop/covprop/layer"
+)
+
+// makeAct returns the activation of a node.
+type makeAct func(n *node) (activation.Activation, error)
+
+// unary is an op that applies an activation to every element of its input.
+func unary(since int, act makeAct) op {
+	return op{
+		since: since,
+		kind:  "activation",
+		shape: sameShape,
+		fold: func(n *node) ([]*tensor, error) {
+			a, err := act(n)
+			if err != nil {
+				return nil, err
+			}
+			return foldReal(a.Apply)(n)
+		},
+		rule: func(n *node) (plan, error) {
+			a, err := act(n)
+			if err != nil {
+				return plan{}, err
+			}
+			return actRule(n, a)
+		},
+	}
+}
+
+// actRule applies the activations, one for all elements or one for each, to
+// the first input. The identity is none.
+func actRule(n *node, acts ...activation.Activation) (plan, error) {
+	var p plan
+	size := product(n.in[0].shape)
+	if len(acts) == 1 && acts[0] == activation.Identity() {
+		p.step(n.out[0], n.in[0])(layer.NewReshape(size))
+	} else {
+		p.step(n.out[0], n.in[0])(layer.NewElementwise(acts, size))
+	}
+	return p.done()
+}
+
+// sameShape is the shape of ops whose output is like their first input.
+func sameShape(n *node) ([][]int, error) {
+	v, err := n.data()
+	if err != nil {
+		return nil, err
+	}
+	return [][]int{v.shape}, nil
+}
+
+// simple is an activation without parameters.
+func simple(a func() activation.Activation) makeAct {
+	return func(*node) (activation.Activation, error) { return a(), nil }
+}
+
+var (
+	abs       = activation.Abs
+	arctan    = activation.Arctan
+	cos       = activation.Cos
+	erf       = activation.Erf
+	exp       = activation.Exp
+	hardSwish = activation.HardSwish
+	mish      = activation.Mish
+	relu      = activation.ReLU
+	sigmoid   = activation.Sigmoid
+	sign      = activation.Sign
+	sin       = activation.Sin
+	softplus  = activation.Softplus
+	softsign  = activation.Softsign
+	tanh      = activation.Tanh
+)
+
+func celu(n *node) (activation.Activation, error) {
+	alpha := n.floatAttr("alpha", 1)
+	if alpha == 0 {
+		return nil, errors.New("alpha is 0")
+	}
+	return activation.CELU(alpha), nil
+}
+
+func elu(n *node) (activation.Activation, error) {
+	return activation.ELU(n.floatAttr("alpha", 1)), nil
+}
+
+func selu(n *node) (activation.Activation, error) {
+	return activation.SELU(n.floatAttr("alpha", 1.67326319217681884765625), n.floatAttr("gamma", 1.05070102214813232421875)), nil
+}
+
+func gelu(n *node) (activation.Activation, error) {
+	switch a := n.stringAttr("approximate", "none"); a {
+	case "none":
+		return activation.GELU(), nil
+	case "tanh":
+		return activation.GELUTanh(), nil
+	default:
+		return nil, fmt.Errorf("the approximation %q is unknown", a)
+	}
+}
+
+func hardSigmoid(n *node) (activation.Activation, error) {
+	return activation.HardSigmoid(n.floatAttr("alpha", 0.2), n.floatAttr("beta", 0.5)), nil
+}
+
+func leakyRelu(n *node) (activation.Activation, error) {
+	return activation.LeakyReLU(n.floatAttr("alpha", 0.01)), nil
+}
+
+func thresholdedRelu(n *node) (activation.Activation, error) {
+	return activation.ThresholdedReLU(n.floatAttr("alpha", 1)), nil
+}
+
+func swish(n *node) (activation.Activation, error) {
+	return sigmoidLinear(n.floatAttr("alpha", 1)), nil
+}
+
+// sigmoidLinear returns x sigmoid(beta x).
+func sigmoidLinear(beta float64) activation.Activation {
+	if beta == 1 {
+		return activation.SiLU()
+	}
+	return activation.QuickGELU(beta)
+}
+
+// clip is min(max(x, lo), hi): hi if lo > hi. The bounds became inputs in
+// opset 11; either may be left out.
+func clip(n *node) (activation.Activation, error) {
+	lo, hi, err := clipBounds(n)
+	switch {
+	case err != nil:
+		return nil, err
+	case math.IsNaN(lo) || math.IsNaN(hi):
+		return nil, errors.New("a bound is NaN")
+	case lo == 0 && math.IsInf(hi, 1):
+		return activation.ReLU(), nil
+	case lo == 0 && hi == 6:
+		return activation.ReLU6(), nil
+	case math.IsInf(lo, -1) && math.IsInf(hi, 1):
+		return activation.Identity(), nil
+	case lo >= hi:
+		return activation.Polynomial(hi)
+	}
+	return activation.Clip(lo, hi), nil
+}
+
+func clipBounds(n *node) (lo, hi float64, err error) {
+	lo, hi = math.Inf(-1), math.Inf(1)
+	if n.m.opset < 11 {
+		const largest = math.MaxFloat32 // the default, which bounds nothing
+		if lo = n.floatAttr("min", -largest); lo == -largest {
+			lo = math.Inf(-1)
+		}
+		if hi = n.floatAttr("max", largest); hi == largest {
+			hi = math.Inf(1)
+		}
+		return lo, hi, nil
+	}
+	for i, bound := range []*float64{&lo, &hi} {
+		if n.input(i+1) == nil {
+			continue
+		}
+		t, err := n.con(i + 1)
+		if err != nil {
+			return 0, 0, err
+		}
+		if t.len() != 1 {
+			return 0, 0, fmt.Errorf("the %s has %d elements, but a bound is a scalar", t.origin, t.len())
+		}
+		*bound = t.real()[0]
+		if x := math.Abs(*bound); x == math.MaxFloat32 || x == math.MaxFloat64 {
+			*bound = math.Inf(int(math.Copysign(1, *bound))) // how exporters spell "none"
+		}
+	}
+	return lo, hi, nil
+}
