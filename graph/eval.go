@@ -2,7 +2,6 @@ package graph
 
 import (
 	"fmt"
-	"sync"
 
 	"gonum.org/v1/gonum/blas/blas64"
 	"gonum.org/v1/gonum/mat"
@@ -104,9 +103,6 @@ type evaluation struct {
 	value [][]float64 // by root tensor
 	args  [][]float64
 }
-
-// evalPool keeps evaluations for reuse.
-type evalPool struct{ sync.Pool }
 
 // eval computes the value of every needed tensor at x. The caller returns the
 // evaluation to n.evals.

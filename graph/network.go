@@ -16,6 +16,8 @@
 package graph
 
 import (
+	"sync"
+
 	"github.com/covprop/covprop"
 	"github.com/covprop/covprop/layer"
 )
@@ -39,7 +41,7 @@ type graph struct {
 	inputTensors        []Tensor
 	inputDim, outputDim int
 	steps               []step
-	evals               evalPool
+	evals               *sync.Pool // of *evaluation
 }
 
 // Options choose how a Network propagates. The zero value is the default: the

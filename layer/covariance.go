@@ -50,7 +50,7 @@ func CovarianceTo(ctx context.Context, dst, c blas64.General, f, g *Moments, sym
 // by quadrature over the pair.
 func hard(f, g *Moments, i, j int, rho float64) (cov float64, acc covprop.Accuracy) {
 	u, w := &f.units, &g.units
-	a, b := f.rule.act(i), g.rule.act(j)
+	a, b := f.rule.Activation(i), g.rule.Activation(j)
 	p := activation.Pair{Mu1: u.Mu[i], Sigma1: u.In[i], Mu2: w.Mu[j], Sigma2: w.In[j], Rho: rho}
 	if cov, bound, ok := activation.PairForm(a, b, p, u.Out[i], w.Out[j]); ok && bound <= f.tol {
 		return cov, covprop.CertifiedBy(bound, "pair form")
@@ -88,7 +88,7 @@ func (m *Moments) longSeries(i int) *longSeries {
 	}
 	l.done = true
 	l.h = resize(l.h, longOrder+1)
-	variance, acc := activation.Marginal(m.rule.act(i), l.h, u.Mu[i], u.In[i], m.tol)
+	variance, acc := activation.Marginal(m.rule.Activation(i), l.h, u.Mu[i], u.In[i], m.tol)
 	sum := 0.
 	for k := longOrder; k >= 1; k-- {
 		l.h[k] /= u.Out[i]

@@ -35,7 +35,8 @@ func NewElementwise(acts []activation.Activation, n int) (*Elementwise, error) {
 	return &Elementwise{acts: acts, inputs: [1]int{n}}, nil
 }
 
-func (e *Elementwise) act(i int) activation.Activation {
+// Activation returns the activation of element i.
+func (e *Elementwise) Activation(i int) activation.Activation {
 	if len(e.acts) == 1 {
 		return e.acts[0]
 	}
@@ -74,7 +75,7 @@ func (e *Elementwise) IsAffine() bool {
 // Forward implements Rule.
 func (e *Elementwise) Forward(dst []float64, x ...[]float64) {
 	for i, v := range x[0] {
-		dst[i] = e.act(i).Apply(v)
+		dst[i] = e.Activation(i).Apply(v)
 	}
 }
 
@@ -82,7 +83,7 @@ func (e *Elementwise) Forward(dst []float64, x ...[]float64) {
 // limits.
 func (e *Elementwise) DerivativeTo(dst, x []float64) {
 	for i, v := range x {
-		dst[i] = e.act(i).Derivative(v)
+		dst[i] = e.Activation(i).Derivative(v)
 	}
 }
 
@@ -204,7 +205,7 @@ func (e *Elementwise) MomentsTo(ctx context.Context, m *Moments, mu, v []float64
 
 // unit computes the moments of unit i; h is scratch for its coefficients.
 func (m *Moments) unit(i int, h []float64, mu, v float64, o Options) (covprop.Accuracy, error) {
-	u, a := &m.units, m.rule.act(i)
+	u, a := &m.units, m.rule.Activation(i)
 	sigma := math.Sqrt(v)
 	variance, acc := activation.Marginal(a, h, mu, sigma, o.tol())
 	for k, c := range h {
@@ -261,11 +262,11 @@ func (m *Moments) tails(i int, h []float64, variance float64, acc covprop.Accura
 		sum += x * x
 	}
 	if sum > 1+noise(acc)+consistency {
-		acc = acc.Worse(covprop.ApproximatedBy(sum-1, "the coefficients of "+m.rule.act(i).Name()+" exceed its variance"))
+		acc = acc.Worse(covprop.ApproximatedBy(sum-1, "the coefficients of "+m.rule.Activation(i).Name()+" exceed its variance"))
 	}
 	tail := max(1-sum, 0) + noise(acc)
 	k := len(h) - 1
-	if d, ok := activation.Degree(m.rule.act(i)); ok && d <= k {
+	if d, ok := activation.Degree(m.rule.Activation(i)); ok && d <= k {
 		tail = 0
 	}
 	for o := len(kernel.Orders) - 1; o >= 0; o-- {
