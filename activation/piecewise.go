@@ -129,6 +129,9 @@ type split struct {
 // taken together, since two tails would nearly cancel: a segment between them
 // and one tail beyond; if they enclose mu, the base is the left piece.
 func (g piecewise) split(mu, sigma float64, cluster bool) split {
+	if nan := mu + sigma; math.IsNaN(nan) {
+		return split{base: [3]float64{nan, nan, nan}}
+	}
 	k := g.knots()
 	i := k.before(mu)
 	narrow := cluster && k.n == 2 && k.gap < sigma

@@ -232,7 +232,7 @@ func (g piecewise) pairCovariance(b Activation, p Pair, sd1, sd2 float64) (cov, 
 	sum.add(rho2 * low1[2] * b2[2])
 	for i := range s1.n {
 		for j := range s2.n {
-			sum.addTails(&s1.tails[i], &s2.tails[j], rho, 1e-18*sd1*sd2)
+			sum.addTails(&s1.tails[i], &s2.tails[j], rho, 1e-16*sd1*sd2)
 		}
 	}
 	if partError*sum.size > 1e-12*sd1*sd2 {

@@ -41,24 +41,33 @@ func GaussHermite(n int) (x, w []float64) {
 	return cached(&hermiteRules, n, func() rule {
 		r := rule{make([]float64, n), make([]float64, n)}
 		quad.Hermite{}.FixedLocations(r.x, r.w, math.Inf(-1), math.Inf(1))
-		p := make([]float64, n+1)
 		root := math.Sqrt(float64(n))
 		for i := range (n + 1) / 2 {
 			x := math.Abs(r.x[i]) * math.Sqrt2
 			for range 2 {
-				hermite(p, x, 1)
-				x -= p[n] / (root * p[n-1])
+				below, p := hermiteAt(n, x)
+				x -= p / (root * below)
 			}
 			if 2*i+1 == n {
 				x = 0
 			}
-			hermite(p, x, 1)
-			w := 1 / (root * p[n-1])
+			below, _ := hermiteAt(n, x)
+			w := 1 / (root * below)
+			w /= root * below
 			r.x[i], r.x[n-1-i] = -x, x
-			r.w[i], r.w[n-1-i] = w/(root*p[n-1]), w/(root*p[n-1])
+			r.w[i], r.w[n-1-i] = w, w
 		}
 		return r
 	})
+}
+
+// hermiteAt returns p_{n-1} and p_n at x, n >= 1.
+func hermiteAt(n int, x float64) (below, p float64) {
+	h := Hermite{a: x, p: 1}
+	for range n {
+		below = h.Next()
+	}
+	return below, h.p
 }
 
 func cached(rules *sync.Map, n int, compute func() rule) (x, w []float64) {

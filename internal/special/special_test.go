@@ -130,3 +130,33 @@ func TestRules(t *testing.T) {
 		}
 	}
 }
+
+// TestInfinite checks arguments without a recorded value.
+func TestInfinite(t *testing.T) {
+	inf := math.Inf(1)
+	dst := []float64{1, 1, 1}
+	for _, a := range []float64{inf, -inf, 60, -1e300} {
+		ScaledHermite(dst, a)
+		if dst[0] != 0 || dst[1] != 0 || dst[2] != 0 {
+			t.Errorf("ScaledHermite(%v) = %v", a, dst)
+		}
+	}
+	ScaledHermite(dst, math.NaN())
+	if dst[2] == dst[2] {
+		t.Errorf("ScaledHermite(NaN) = %v", dst)
+	}
+	for _, c := range []struct{ got, want float64 }{
+		{CDF(-inf), 0}, {CDF(inf), 1}, {Density(inf), 0}, {Mills(inf), 0}, {Mills(-inf), inf}, {Erfcx(-inf), inf},
+		{LogCDF(inf), 0}, {LogCDF(-inf), -inf}, {BivariateExcess(inf, 1, .5), 0}, {BivariateExcess(-inf, -inf, -1), 0},
+		{BivariateCDF(inf, 1, .99), CDF(1)}, {BivariateCDF(1, -inf, -.99), 0}, {BivariateCDF(inf, inf, 0), 1},
+	} {
+		if c.got != c.want {
+			t.Errorf("got %v, want %v", c.got, c.want)
+		}
+	}
+	for _, v := range []float64{CDF(math.NaN()), Mills(math.NaN()), Erfcx(math.NaN()), BivariateExcess(1, math.NaN(), .99)} {
+		if v == v {
+			t.Errorf("NaN gives %v", v)
+		}
+	}
+}
