@@ -146,9 +146,19 @@ func TestInfinite(t *testing.T) {
 		t.Errorf("ScaledHermite(NaN) = %v", dst)
 	}
 	for _, c := range []struct{ got, want float64 }{
-		{CDF(-inf), 0}, {CDF(inf), 1}, {Density(inf), 0}, {Mills(inf), 0}, {Mills(-inf), inf}, {Erfcx(-inf), inf},
-		{LogCDF(inf), 0}, {LogCDF(-inf), -inf}, {BivariateExcess(inf, 1, .5), 0}, {BivariateExcess(-inf, -inf, -1), 0},
-		{BivariateCDF(inf, 1, .99), CDF(1)}, {BivariateCDF(1, -inf, -.99), 0}, {BivariateCDF(inf, inf, 0), 1},
+		{CDF(-inf), 0},
+		{CDF(inf), 1},
+		{Density(inf), 0},
+		{Mills(inf), 0},
+		{Mills(-inf), inf},
+		{Erfcx(-inf), inf},
+		{LogCDF(inf), 0},
+		{LogCDF(-inf), -inf},
+		{BivariateExcess(inf, 1, .5), 0},
+		{BivariateExcess(-inf, -inf, -1), 0},
+		{BivariateCDF(inf, 1, .99), CDF(1)},
+		{BivariateCDF(1, -inf, -.99), 0},
+		{BivariateCDF(inf, inf, 0), 1},
 	} {
 		if c.got != c.want {
 			t.Errorf("got %v, want %v", c.got, c.want)
