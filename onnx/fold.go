@@ -10,9 +10,7 @@ import (
 // constant and which value it has, or else its shape. What is wrong with a
 // node is left in its err: it matters only if an output depends on it.
 func (m *model) analyse() {
-	if m.err = m.setInputs(); m.err != nil && len(m.inputs) == 0 {
-		return
-	}
+	m.err = m.setInputs()
 	for _, n := range m.nodes {
 		n.err = n.evaluate()
 		if n.err == nil {

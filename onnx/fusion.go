@@ -167,6 +167,9 @@ func matchGELU(m *match, c float64, x, s *value) (string, activation.Activation)
 		return "", nil
 	}
 	p, ok := m.polynomial(f.in[0], x)
+	if p[1] < 0 { // the function is odd
+		a, p = -a, cubic{}.plus(p, -1)
+	}
 	if !ok || !m.is(c*a, 0.5) || !m.is(c*b, 0.5) || p != (cubic{1: p[1]}) || !m.is(p[1], math.Sqrt2/2) {
 		return "", nil
 	}
@@ -180,6 +183,9 @@ func matchGELUTanh(m *match, c float64, x, s *value) (string, activation.Activat
 		return "", nil
 	}
 	p, ok := m.polynomial(f.in[0], x)
+	if p[1] < 0 { // the function is odd
+		a, p = -a, cubic{}.plus(p, -1)
+	}
 	k := math.Sqrt(2 / math.Pi)
 	if !ok || !m.is(c*a, 0.5) || !m.is(c*b, 0.5) || p != (cubic{1: p[1], 3: p[3]}) || !m.is(p[1], k) || !m.is(p[3], k*0.044715) {
 		return "", nil

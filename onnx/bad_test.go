@@ -1,0 +1,205 @@
+package onnx_test
+
+import (
+	"bytes"
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/covprop/covprop"
+	"github.com/covprop/covprop/internal/onnxpb"
+	"github.com/covprop/covprop/onnx"
+)
+
+// typed is a tensor of any type without data.
+func typed(name string, typ onnxpb.TensorProto_DataType, dims ...int64) *onnxpb.TensorProto {
+	elem := int32(typ)
+	return &onnxpb.TensorProto{Name: &name, DataType: &elem, Dims: dims}
+}
+
+// TestBadModels has one thing wrong in each model. The error must be a
+// *covprop.ModelError with the node and operator, if one is to blame, and say
+// what is wrong.
+func TestBadModels(t *testing.T) {
+	const huge = 1 << 40
+	nan := float32(math.NaN())
+	x2 := dims{2}
+	c2 := floats("c", []int64{2}, 1, 2)
+	relu := nd("Relu", "x", "y")
+	add := nd("Add", "x c", "y")
+	domain := func(n *onnxpb.NodeProto, d string) *onnxpb.NodeProto { n.Domain = &d; return n }
+	with := func(s spec, f func(*spec)) spec { f(&s); return s }
+	segmented := floats("c", []int64{2}, 1, 2)
+	segmented.Segment = &onnxpb.TensorProto_Segment{}
+	for _, c := range []struct {
+		name     string
+		model    spec
+		im       onnx.Importer
+		node, op string
+		want     string
+	}{
+		{"no nodes", one(13, x2, nil), onnx.Importer{}, "", "", `no node makes the output "y"`},
+		{"no opset", one(-1, x2, nil, relu), onnx.Importer{}, "", "", "does not say which version"},
+		{"opset 5", one(5, x2, nil, relu), onnx.Importer{}, "", "", "uses opset 5, older than 6"},
+		{"opset 99", one(99, x2, nil, relu), onnx.Importer{}, "", "", "uses opset 99, newer than"},
+		{"opset negative", one(math.MinInt64, x2, nil, relu), onnx.Importer{}, "", "", "does not say which version"},
+		{"cycle", one(13, x2, nil, nd("Add", "x b", "a"), nd("Relu", "a", "b"), nd("Relu", "a", "y")), onnx.Importer{}, "a", "Add", "cycle"},
+		{"self", one(13, x2, nil, nd("Add", "x y", "y")), onnx.Importer{}, "y", "Add", "cycle"},
+		{"made twice", one(13, x2, nil, relu, relu), onnx.Importer{}, "y", "Relu", `"y" is made twice`},
+		{"shadows input", one(13, x2, nil, nd("Relu", "x", "x")), onnx.Importer{}, "x", "Relu", `"x" is made twice`},
+		{"initializer twice", one(13, x2, inits{c2, c2}, relu), onnx.Importer{}, "", "", `"c" is made twice`},
+		{"missing tensor", one(13, x2, nil, add), onnx.Importer{}, "y", "Add", `input "c" is neither`},
+		{"missing output", with(one(13, x2, nil, relu), func(s *spec) { s.out = []string{"z"} }), onnx.Importer{}, "", "", `no node makes the output "z"`},
+		{"output twice", with(one(13, x2, nil, relu), func(s *spec) { s.out = []string{"y", "y"} }), onnx.Importer{}, "", "", "listed twice"},
+		{"no inputs", with(one(13, x2, inits{c2}, nd("Relu", "c", "y")), func(s *spec) { s.in = nil }), onnx.Importer{}, "", "", "has no inputs"},
+		{"all fixed", one(13, x2, nil, relu), onnx.Importer{Fix: map[string][]float64{"x": {1}}}, "", "", "nothing to propagate"},
+
+		{"unknown op", one(13, x2, nil, nd("Mystery", "x", "y")), onnx.Importer{}, "y", "Mystery", "is not supported"},
+		{"loop", one(13, x2, nil, nd("Loop", "x", "y")), onnx.Importer{}, "y", "Loop", "control flow"},
+		{"domain", one(13, x2, nil, domain(nd("Gelu", "x", "y"), "com.microsoft")), onnx.Importer{}, "y", "com.microsoft.Gelu", `domain "com.microsoft"`},
+		{"too new", one(13, x2, nil, nd("Mish", "x", "y")), onnx.Importer{}, "y", "Mish", "from opset 18 on"},
+		{"product", one(13, x2, nil, nd("Relu", "x", "a"), nd("Mul", "x a", "y")), onnx.Importer{}, "y", "Mul", "products of uncertain tensors"},
+		{"matrix product", one(13, dims{2, 2}, nil, nd("MatMul", "x x", "y")), onnx.Importer{}, "y", "MatMul", "products of uncertain tensors"},
+		{"quotient", one(13, x2, inits{c2}, nd("Div", "c x", "y")), onnx.Importer{}, "y", "Div", "division by an uncertain"},
+		{"to integer", one(13, x2, nil, nd("Cast", "x", "y", attrs{"to": int(i64)})), onnx.Importer{}, "y", "Cast", "to int64"},
+		{"training", one(12, x2, inits{floats("r", nil, 0.5), raw("t", bool1, nil, []byte{1})}, nd("Dropout", "x r t", "y")), onnx.Importer{}, "y", "Dropout", "training"},
+		{"training 6", one(6, x2, nil, nd("Dropout", "x", "y")), onnx.Importer{}, "y", "Dropout", "training"},
+		{"no constant", one(13, x2, nil, nd("Reshape", "x x", "y")), onnx.Importer{}, "y", "Reshape", "must be constant"},
+		{"no input", one(13, x2, nil, nd("Relu", "", "y"), nd("Relu", "x", "z")), onnx.Importer{}, "y", "Relu", "input 0 is missing"},
+		{"outputs", one(13, x2, nil, nd("Relu", "x", "y z")), onnx.Importer{}, "y", "Relu", "has 2 outputs"},
+		{"attribute type", one(6, x2, nil, nd("Elu", "x", "y", attrs{"alpha": 1})), onnx.Importer{}, "y", "Elu", `"alpha" is INT, not FLOAT`},
+		{"attribute NaN", one(6, x2, nil, nd("Elu", "x", "y", attrs{"alpha": nan})), onnx.Importer{}, "y", "Elu", `"alpha" is NaN`},
+		{"exponent", one(13, x2, inits{floats("k", nil, 0.5)}, nd("Pow", "x k", "y")), onnx.Importer{}, "y", "Pow", "0.5 is not a whole number"},
+
+		{"shapes", one(13, dims{3}, inits{c2}, add), onnx.Importer{}, "y", "Add", "cannot be broadcast"},
+		{"no broadcast in 6", one(6, dims{2, 2}, inits{c2}, add), onnx.Importer{}, "y", "Add", "broadcast is off"},
+		{"inner sizes", one(13, dims{1, 3}, inits{floats("w", []int64{2, 2}, 1, 2, 3, 4)}, nd("MatMul", "x w", "y")), onnx.Importer{}, "y", "MatMul", "cannot be multiplied"},
+		{"reshape", one(13, x2, inits{ints("s", 3, -1)}, nd("Reshape", "x s", "y")), onnx.Importer{}, "y", "Reshape", "cannot take the shape"},
+		{"reshape huge", one(13, x2, inits{ints("s", huge, huge)}, nd("Reshape", "x s", "y")), onnx.Importer{}, "y", "Reshape", "out of range"},
+		{"expand huge", one(13, x2, inits{ints("s", 1<<20, 1<<20, 2)}, nd("Expand", "x s", "y")), onnx.Importer{}, "y", "Expand", "more elements than the limit"},
+		{"fill huge", one(13, x2, inits{ints("s", 1<<14, 1<<13)}, nd("ConstantOfShape", "s", "f"), nd("Add", "x f", "y")), onnx.Importer{MaxBytes: 1 << 20}, "f", "ConstantOfShape", "more memory than the limit"},
+		{"range huge", one(13, x2, inits{floats("a", nil, 0), floats("b", nil, 1e30), floats("d", nil, 1)}, nd("Range", "a b d", "f"), nd("Add", "x f", "y")), onnx.Importer{}, "f", "Range", "too long"},
+		{"work", one(
+			13, dims{1, 1}, inits{ints("s", 2600, 2600)}, nd("ConstantOfShape", "s", "f"), nd("MatMul", "f f", "g"),
+			nd("Gather", "g i", "h"), nd("Add", "x h", "y"), nd("Constant", "", "i", attrs{"value_int": 0}),
+		), onnx.Importer{}, "g", "MatMul", "too long to compute"},
+
+		{"NaN", one(13, x2, inits{floats("c", []int64{2}, 1, nan)}, add), onnx.Importer{}, "y", "Add", `element 1 of the initializer "c" is NaN`},
+		{"Inf", one(13, dims{1, 2}, inits{floats("w", []int64{2, 1}, inf32, 1)}, nd("MatMul", "x w", "y")), onnx.Importer{}, "y", "MatMul", `element 0 of the initializer "w" is +Inf`},
+		{"Inf folded", one(13, x2, inits{floats("c", []int64{2}, 1, -inf32)}, nd("Exp", "c", "e"), nd("Add", "x e", "y")), onnx.Importer{}, "e", "Exp", `"c" is -Inf`},
+		{"Inf computed", one(13, x2, inits{floats("c", []int64{2}, 1, 0)}, nd("Reciprocal", "c", "e"), nd("Add", "x e", "y")), onnx.Importer{}, "y", "Add", `element 1 of the constant "e" is +Inf`},
+		{"zero divisor", one(13, x2, inits{floats("c", []int64{2}, 1, 0)}, nd("Div", "x c", "y")), onnx.Importer{}, "y", "Div", `divides by zero in the initializer "c"`},
+		{"integer zero divisor", one(13, x2, inits{ints("c", 0)}, nd("Div", "c c", "d"), nd("Reshape", "x d", "y")), onnx.Importer{}, "d", "Div", "by zero"},
+		{"too few", one(13, x2, inits{floats("c", []int64{2}, 1)}, add), onnx.Importer{}, "y", "Add", `initializer "c" has 1 elements, but its shape [2] needs 2`},
+		{"too few bytes", one(13, x2, inits{raw("c", f32, []int64{2}, []float32{1})}, add), onnx.Importer{}, "y", "Add", "has 4 bytes"},
+		{"negative dimension", one(13, x2, inits{floats("c", []int64{-2}, 1, 2)}, add), onnx.Importer{}, "y", "Add", "negative dimension"},
+		{"overflow", one(13, x2, inits{floats("c", []int64{1<<31 - 1, 1<<31 - 1, 1<<31 - 1})}, add), onnx.Importer{}, "y", "Add", "more elements than the limit"},
+		{"huge dimension", one(13, x2, inits{floats("c", []int64{huge})}, add), onnx.Importer{}, "y", "Add", "out of range"},
+		{"rank", one(13, x2, inits{floats("c", slices.Repeat([]int64{1}, 40), 1)}, add), onnx.Importer{}, "y", "Add", "40 dimensions"},
+		{"element limit", one(13, x2, inits{c2}, add), onnx.Importer{MaxElements: 1}, "", "", `the input "x" a tensor`},
+		{"segment", one(13, x2, inits{segmented}, add), onnx.Importer{}, "y", "Add", "segments"},
+		{"float8", one(13, x2, inits{typed("c", onnxpb.TensorProto_FLOAT8E4M3FN, 2)}, add), onnx.Importer{}, "y", "Add", "type float8e4m3fn"},
+		{"int4", one(13, x2, inits{typed("c", onnxpb.TensorProto_INT4, 2)}, add), onnx.Importer{}, "y", "Add", "type int4"},
+		{"string", one(13, x2, inits{typed("c", onnxpb.TensorProto_STRING, 2)}, add), onnx.Importer{}, "y", "Add", "type string"},
+		{"complex", one(13, x2, inits{typed("c", onnxpb.TensorProto_COMPLEX64, 2)}, add), onnx.Importer{}, "y", "Add", "type complex64"},
+		{"unknown type", one(13, x2, inits{typed("c", 77, 2)}, add), onnx.Importer{}, "y", "Add", "type 77"},
+
+		{"symbolic", one(13, dims{"N", 3, "H", "W"}, nil, relu), onnx.Importer{}, "", "", "[N, 3, H, W]: say its size, for instance with --shape x=1x3x32x32"},
+		{"shape misfit", one(13, dims{"N", 3}, nil, relu), onnx.Importer{Shapes: map[string][]int{"x": {1, 4}}}, "", "", "which the shape [1 4] given does not fit"},
+		{"shape negative", one(13, dims{"N", 3}, nil, relu), onnx.Importer{Shapes: map[string][]int{"x": {-1, 3}}}, "", "", "does not fit"},
+		{"shape rank", one(13, dims{"N", 3}, nil, relu), onnx.Importer{Shapes: map[string][]int{"x": {3}}}, "", "", "does not fit"},
+		{"shape name", one(13, x2, nil, relu), onnx.Importer{Shapes: map[string][]int{"z": {3}}}, "", "", `has no input "z"; its inputs are "x"`},
+		{"fix name", one(13, x2, nil, relu), onnx.Importer{Fix: map[string][]float64{"z": {3}}}, "", "", `has no input "z"; its inputs are "x"`},
+		{"fix length", one(13, x2, nil, relu), onnx.Importer{Fix: map[string][]float64{"x": {1, 2, 3}}}, "", "", "fixed at 3 values, but has 2"},
+		{"fix NaN", one(13, x2, nil, relu), onnx.Importer{Fix: map[string][]float64{"x": {math.NaN()}}}, "", "", "held fixed at NaN"},
+		{"dimension 0", one(13, dims{0}, nil, relu), onnx.Importer{}, "", "", "has the dimension 0"},
+		{"dimension -1", one(13, dims{-1}, nil, relu), onnx.Importer{}, "", "", "has the dimension -1"},
+		{"integer input", with(one(13, x2, nil, relu), func(s *spec) { s.in[0] = typedInput("x", i64, 2) }), onnx.Importer{}, "", "", "--fix x=VALUE"},
+		{"fraction", with(one(13, x2, nil, relu), func(s *spec) { s.in[0] = typedInput("x", i64, 2) }), onnx.Importer{Fix: map[string][]float64{"x": {0.5}}}, "", "", "cannot be held fixed at 0.5"},
+		{"no type", with(one(13, x2, nil, relu), func(s *spec) { s.in[0].Type = nil }), onnx.Importer{}, "", "", "is not a tensor"},
+		{"no shape", with(one(13, x2, nil, relu), func(s *spec) { s.in[0].GetType().GetTensorType().Shape = nil }), onnx.Importer{}, "", "", "has no shape"},
+		{"too large", one(13, x2, nil, relu), onnx.Importer{MaxBytes: 10}, "", "", "larger than the limit of 10 B"},
+		{"negative limit", one(13, x2, nil, relu), onnx.Importer{MaxBytes: -1}, "", "", "negative limit"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := c.model.write(t)
+			_, err := c.im.ReadFile(path)
+			checkModelError(t, err, path, c.node, c.op, c.want)
+			if d, err := c.im.Describe(path); err == nil && d.Err == nil {
+				t.Error("Describe found nothing wrong")
+			}
+		})
+	}
+}
+
+// checkModelError checks that err is one sentence that names file, node and op
+// and contains want.
+func checkModelError(t *testing.T, err error, file, node, op, want string) {
+	t.Helper()
+	var me *covprop.ModelError
+	if !errors.As(err, &me) {
+		t.Fatalf("the error is %v (%T), not a *covprop.ModelError", err, err)
+	}
+	if me.File != file || me.Node != node || me.Op != op {
+		t.Errorf("it names %q, %q, %q, want %q, %q, %q", me.File, me.Node, me.Op, file, node, op)
+	}
+	if s := err.Error(); !strings.Contains(s, want) || strings.Contains(s, "\n") || strings.HasSuffix(s, ".") {
+		t.Errorf("the message is %q, want one sentence with %q", s, want)
+	}
+}
+
+// TestNotModels has bytes that are no model.
+func TestNotModels(t *testing.T) {
+	good := one(13, dims{2}, inits{floats("c", []int64{2}, 1, 2)}, nd("Add", "x c", "y")).bytes()
+	for name, data := range map[string][]byte{
+		"empty":      {},
+		"text":       []byte("this is not a model"),
+		"zeros":      make([]byte, 100),
+		"no graph":   {8, 8},
+		"truncated":  good[:len(good)-7],
+		"overlong":   {0x3a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f},
+		"open group": {0x3b},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := onnx.Read(bytes.NewReader(data))
+			checkModelError(t, err, "", "", "", "is not an ONNX model")
+		})
+	}
+	_, err := onnx.ReadFile(filepath.Join(t.TempDir(), "missing.onnx"))
+	if err == nil || !errors.Is(err, os.ErrNotExist) || strings.Count(err.Error(), "missing.onnx") != 1 {
+		t.Errorf("a missing file: %v", err)
+	}
+}
+
+// TestManyParts: a small file must not make the decoder allocate without
+// bounds. Two bytes make an empty node.
+func TestManyParts(t *testing.T) {
+	var g []byte
+	for range 1<<20 + 1 {
+		g = append(g, 0x0a, 0x00)
+	}
+	data, err := proto.Marshal(&onnxpb.ModelProto{OpsetImport: []*onnxpb.OperatorSetIdProto{{Version: proto.Int64(13)}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data = append(data, 0x3a, byte(len(g)&0x7f|0x80), byte(len(g)>>7&0x7f|0x80), byte(len(g)>>14&0x7f|0x80), byte(len(g)>>21))
+	_, err = onnx.Read(bytes.NewReader(append(data, g...)))
+	checkModelError(t, err, "", "", "", "more than 1048576 parts")
+}
+
+// TestUnusedIsHarmless: what no output needs may be wrong or unsupported.
+func TestUnusedIsHarmless(t *testing.T) {
+	s := one(
+		13, dims{2}, inits{typed("f8", onnxpb.TensorProto_FLOAT8E5M2, 2), floats("bad", []int64{5}, 1)},
+		nd("Relu", "x", "y"), nd("Mystery", "x", "z"), nd("Add", "x bad", "u"),
+	)
+	v, ml := int64(2), "ai.onnx.ml"
+	s.imports = []*onnxpb.OperatorSetIdProto{{Domain: &ml, Version: &v}}
+	s.check(t, []float64{-1, 1}, []float64{0, 1})
+}
