@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"strconv"
 	"strings"
 
@@ -132,6 +133,11 @@ func splitNamed(arg string) (name, value string, named bool) {
 		return "", arg, false
 	}
 	return name, value, true
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // maxShape bounds the number of elements that --shape may ask for.

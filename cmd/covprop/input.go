@@ -10,89 +10,83 @@ import (
 	"github.com/covprop/covprop/graph"
 )
 
-// gaussian returns the distribution of the network's input, the concatenation
-// of its uncertain inputs, as the flags give it.
-func (f *inputFlags) gaussian(net *graph.Network, fixed []string, maxBytes int64) (covprop.Gaussian, error) {
-	inputs := net.Inputs()
-	if err := f.checkInput(inputs, fixed); err != nil {
-		return covprop.Gaussian{}, err
-	}
-	mean, err := concatenate("--mean", f.Mean, inputs, fixed, nil)
+// readTask reads the model and the distribution of its input, the
+// concatenation of the uncertain inputs. What is wrong with the flags comes
+// before what is wrong with the model.
+func readTask(m *modelFlags, f *inputFlags, o *methodFlags) (*graph.Network, covprop.Gaussian, error) {
+	d, err := m.describe()
 	if err != nil {
-		return covprop.Gaussian{}, err
+		return nil, covprop.Gaussian{}, err
 	}
-	var cov covprop.Covariance
-	if f.Cov != "" {
-		cov, err = readCov(f.Cov, len(mean), maxBytes)
-	} else {
-		cov, err = readStd(f.Std, inputs, fixed)
+	fixed := m.fixedNames()
+	var free []string
+	for _, in := range d.Inputs {
+		if !slices.Contains(fixed, in.Name) {
+			free = append(free, in.Name)
+		}
+	}
+	a, err := f.assign(free, fixed)
+	if err == nil {
+		err = d.Err
 	}
 	if err != nil {
-		return covprop.Gaussian{}, err
+		return nil, covprop.Gaussian{}, err
 	}
-	return covprop.NewGaussian(mean, cov)
+	in, err := a.gaussian(d.Network.Inputs(), o.maxBytes())
+	return d.Network, in, err
 }
 
-// checkInput reports an --input that is not the network's one uncertain input.
-func (f *inputFlags) checkInput(inputs []graph.TensorInfo, fixed []string) error {
-	if f.Input == "" {
+// An assignment says what every uncertain input is, in the model's order, as
+// the flags put it. It has either std or cov.
+type assignment struct {
+	mean, std []string // for every input
+	cov       string   // for all together
+}
+
+// assign matches the flags with the inputs that are not fixed.
+func (f *inputFlags) assign(free, fixed []string) (a assignment, err error) {
+	if err := f.checkInput(free, fixed); err != nil {
+		return a, err
+	}
+	if a.mean, err = assign("--mean", f.Mean, free, fixed); err != nil {
+		return a, err
+	}
+	if a.cov = f.Cov; a.cov == "" {
+		a.std, err = assign("--std", f.Std, free, fixed)
+	}
+	return a, err
+}
+
+// checkInput reports an --input that is not the one input that is not fixed.
+func (f *inputFlags) checkInput(free, fixed []string) error {
+	switch {
+	case len(free) == 0:
+		return usagef("every input is fixed (--fix): there is nothing to propagate")
+	case f.Input == "":
 		return nil
-	}
-	if slices.Contains(fixed, f.Input) {
+	case slices.Contains(fixed, f.Input):
 		return usagef("the input %q is both uncertain (--input) and fixed (--fix)", f.Input)
+	case !slices.Contains(free, f.Input):
+		return usagef("--input: %s", noSuchInput(f.Input, free))
 	}
-	found := false
-	for _, in := range inputs {
-		found = found || in.Name == f.Input
-	}
-	if !found {
-		return usagef("--input: %s", noSuchInput(f.Input, namesOf(inputs)))
-	}
-	for _, in := range inputs {
-		if in.Name != f.Input {
-			return usagef("the input %q is neither uncertain (--input is %q) nor fixed: give --fix %s=VALUE", in.Name, f.Input, in.Name)
+	for _, name := range free {
+		if name != f.Input {
+			return usagef("the input %q is neither uncertain (--input is %q) nor fixed: give --fix %s=VALUE", name, f.Input, name)
 		}
 	}
 	return nil
 }
 
-// concatenate reads the values of a flag for every input, in order, and
-// checks each value with check, which may be nil.
-func concatenate(flag string, args []string, inputs []graph.TensorInfo, fixed []string, check func(values) error) ([]float64, error) {
-	assigned, err := assign(flag, args, inputs, fixed)
-	if err != nil {
-		return nil, err
-	}
-	var all []float64
-	for i, in := range inputs {
-		v, err := readValues(flag, assigned[i], 2*in.Len+1000) // room to count what is too many
-		if err != nil {
-			return nil, err
-		}
-		if check != nil {
-			if err := check(v); err != nil {
-				return nil, err
-			}
-		}
-		x, err := v.broadcast(in.Len, fmt.Sprintf("input %q (%s)", in.Name, formatShape(in.Shape)))
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, x...)
-	}
-	return all, nil
-}
-
-// assign returns the argument of a repeated flag for every input. An argument
-// without a name stands for the only input.
-func assign(flag string, args []string, inputs []graph.TensorInfo, fixed []string) ([]string, error) {
-	names, assigned := namesOf(inputs), make([]string, len(inputs))
+// assign returns the argument of a repeated flag for every name. An argument
+// without a name stands for the only one.
+func assign(flag string, args, names, fixed []string) ([]string, error) {
+	assigned := make([]string, len(names))
 	for _, arg := range args {
 		name, value, named := splitNamed(arg)
 		switch {
 		case value == "":
 			return nil, usagef("%s has no value", flag)
-		case !named && len(inputs) > 1:
+		case !named && len(names) > 1:
 			return nil, usagef("%s %s: the model has several inputs (%s): give NAME=VALUE for each, or hold the others fixed with --fix", flag, arg, quoteList(names))
 		case !named:
 			name = names[0]
@@ -116,17 +110,50 @@ func assign(flag string, args []string, inputs []graph.TensorInfo, fixed []strin
 	return assigned, nil
 }
 
-func namesOf(inputs []graph.TensorInfo) []string {
-	names := make([]string, len(inputs))
-	for i, in := range inputs {
-		names[i] = in.Name
+// gaussian reads the values. inputs are those that were assigned.
+func (a *assignment) gaussian(inputs []graph.TensorInfo, maxBytes int64) (covprop.Gaussian, error) {
+	mean, err := concatenate("--mean", a.mean, inputs, nil)
+	if err != nil {
+		return covprop.Gaussian{}, err
 	}
-	return names
+	var cov covprop.Covariance
+	if a.cov != "" {
+		cov, err = readCov(a.cov, len(mean), maxBytes)
+	} else {
+		cov, err = readStd(a.std, inputs)
+	}
+	if err != nil {
+		return covprop.Gaussian{}, err
+	}
+	return covprop.NewGaussian(mean, cov)
+}
+
+// concatenate reads an argument for every input and checks each with check,
+// which may be nil.
+func concatenate(flag string, args []string, inputs []graph.TensorInfo, check func(values) error) ([]float64, error) {
+	var all []float64
+	for i, in := range inputs {
+		v, err := readValues(flag, args[i], 2*in.Len+1000) // room to count what is too many
+		if err != nil {
+			return nil, err
+		}
+		if check != nil {
+			if err := check(v); err != nil {
+				return nil, err
+			}
+		}
+		x, err := v.broadcast(in.Len, fmt.Sprintf("input %q (%s)", in.Name, formatShape(in.Shape)))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, x...)
+	}
+	return all, nil
 }
 
 // readStd returns the covariance of independent elements.
-func readStd(args []string, inputs []graph.TensorInfo, fixed []string) (covprop.Covariance, error) {
-	std, err := concatenate("--std", args, inputs, fixed, func(v values) error {
+func readStd(args []string, inputs []graph.TensorInfo) (covprop.Covariance, error) {
+	std, err := concatenate("--std", args, inputs, func(v values) error {
 		for i, s := range v.data {
 			if s < 0 {
 				return v.errorAt(i, "is %v; a standard deviation must not be negative", s)
@@ -172,14 +199,4 @@ func readCov(arg string, n int, maxBytes int64) (covprop.Covariance, error) {
 		return nil, v.errorf("%s", message)
 	}
 	return cov, nil
-}
-
-// readTask reads the model and the distribution of its input.
-func readTask(m *modelFlags, f *inputFlags, o *methodFlags) (*graph.Network, covprop.Gaussian, error) {
-	net, err := m.load()
-	if err != nil {
-		return nil, covprop.Gaussian{}, err
-	}
-	in, err := f.gaussian(net, m.fixedNames(), o.maxBytes())
-	return net, in, err
 }

@@ -105,7 +105,8 @@ func inspectText(model string, d *onnx.Description) []byte {
 	if d.Network != nil {
 		p.linef("memory      %s at the peak, for a full input covariance", covprop.FormatBytes(d.Network.PeakBytes()))
 	} else if d.Err != nil {
-		p.linef("memory      unknown: %v", oneLine(d.Err))
+		p.linef("memory      unknown: the model cannot be propagated as it is")
+		p.linef("error       %s", oneLine(d.Err))
 	}
 	p.linef("\ninputs")
 	p.tensors(d.Inputs)
@@ -118,7 +119,11 @@ func inspectText(model string, d *onnx.Description) []byte {
 		if n.Shape != nil {
 			shape = formatShape(n.Shape)
 		}
-		rows = append(rows, []string{show(n.Name), show(n.Op), plain(n.Rule), n.Status, shape, plain(n.Reason)})
+		rule := "-"
+		if n.Rule != "" {
+			rule = n.Rule
+		}
+		rows = append(rows, []string{show(n.Name), show(n.Op), rule, n.Status, shape, plain(n.Reason)})
 	}
 	p.table(rows, false)
 	return p.Bytes()

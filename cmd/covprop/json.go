@@ -66,7 +66,7 @@ func (d *jsonDecoder) number(text string, depth int) error {
 	}
 	x, err := strconv.ParseFloat(text, 64)
 	if err != nil {
-		return errors.New(notNumber([]byte(text), err))
+		return errors.New(notNumber(text, err))
 	}
 	d.numbers = append(d.numbers, x)
 	return nil

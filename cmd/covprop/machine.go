@@ -20,8 +20,3 @@ func machineMemory() int64 {
 	}
 	return kib << 10
 }
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
-}

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/covprop/covprop/graph"
 	"github.com/covprop/covprop/onnx"
 )
 
@@ -39,15 +38,6 @@ func (f *modelFlags) describe() (*onnx.Description, error) {
 		}
 	}
 	return d, nil
-}
-
-// load reads the model and returns its network.
-func (f *modelFlags) load() (*graph.Network, error) {
-	d, err := f.describe()
-	if err != nil {
-		return nil, err
-	}
-	return d.Network, d.Err
 }
 
 func (f *modelFlags) shapes() (map[string][]int, error) {

@@ -44,7 +44,8 @@ func (p *progress) update(done, total int) {
 			progressbar.OptionSetDescription(p.label),
 			progressbar.OptionSetWidth(30),
 			progressbar.OptionThrottle(100*time.Millisecond),
-			progressbar.OptionSetPredictTime(true),
+			progressbar.OptionSetElapsedTime(false), // it would count from here
+			progressbar.OptionSetPredictTime(false),
 			progressbar.OptionClearOnFinish(),
 		)
 	}

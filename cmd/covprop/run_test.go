@@ -128,6 +128,7 @@ func TestExitStatus(t *testing.T) {
 		{[]string{"propagate", mandal, "--input", "input_1", "--fix", "input_1=0", "--mean", "0", "--std", "1"}, 2, "both uncertain"},
 		{[]string{"propagate", mandal, "--fix", "input_1=0", "--mean", "input_1=0", "--std", "1"}, 2, "both uncertain"},
 		{[]string{"propagate", mandal, "--fix", "input_1=0", "--fix", "input_1=1", "--mean", "0", "--std", "1"}, 2, "twice"},
+		{[]string{"propagate", acas, "--fix", "input=1", "--mean", "0", "--std", "1"}, 2, "nothing to propagate"},
 		// Model, data and numbers.
 		{[]string{"inspect", filepath.Join(dir, "none.onnx")}, 1, "none.onnx"},
 		{[]string{"inspect", garbage}, 1, "garbage.onnx"},
