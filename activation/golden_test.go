@@ -12,9 +12,9 @@ import (
 	"testing"
 )
 
-// all returns every activation of the package under the name it has in the
+// everyActivation returns every activation of the package under the name it has in the
 // golden file, with the parameters used there, and a few more.
-func all() map[string]Activation {
+func everyActivation() map[string]Activation {
 	m := byQuadrature()
 	for name, a := range map[string]Activation{
 		"identity":             Identity(),
@@ -54,7 +54,7 @@ func all() map[string]Activation {
 func TestGolden(t *testing.T) {
 	const dir = "../testdata/golden/"
 	checkSum(t, dir, "activation_pairs.csv")
-	acts := all()
+	acts := everyActivation()
 	seen := 0
 	f := make([]float64, 129)
 	g := make([]float64, 129)
