@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 
 	"gonum.org/v1/gonum/blas/blas64"
@@ -138,6 +139,33 @@ func TestCancelled(t *testing.T) {
 			if err := MulTo(ctx, threads, random(rng, n, n), a, a, false); err != context.Canceled {
 				t.Errorf("n=%d, %d threads: got %v, want %v", n, threads, err, context.Canceled)
 			}
+		}
+	}
+}
+
+// countdown is a context that is cancelled once it has been asked n times.
+type countdown struct {
+	context.Context
+	n atomic.Int64
+}
+
+func (c *countdown) Err() error {
+	if c.n.Add(-1) < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// TestCancelledInside: a product that has begun ends before its last tile.
+func TestCancelledInside(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	a := random(rng, 400, 400)
+	for _, threads := range []int{1, 2} {
+		ctx := &countdown{Context: context.Background()}
+		ctx.n.Store(5)
+		dst := random(rng, 400, 400)
+		if err := MulTo(ctx, threads, dst, a, a, false); err != context.Canceled {
+			t.Errorf("%d threads: got %v, want %v", threads, err, context.Canceled)
 		}
 	}
 }
