@@ -16,7 +16,9 @@ import (
 // good to about 1e-10 relative to the larger of |f| and |f'|. A gain E[f'(X)]
 // never uses it: it is h_1/sigma. kinks are the points where f is not smooth,
 // where it or a derivative jumps: a kink that is not declared costs time and
-// accuracy. They must be finite; their order does not matter.
+// accuracy. A place where f changes within much less than a standard deviation
+// of the input is worth declaring too, since the nodes may miss it. Kinks must
+// be finite; their order does not matter.
 //
 // Two calls of New give different activations, even with the same arguments.
 func New(name string, f, derivative func(float64) float64, kinks ...float64) (Activation, error) {

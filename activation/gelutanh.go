@@ -21,9 +21,9 @@ func (geluTanh) Name() string      { return "gelu_tanh" }
 func (geluTanh) Kinks() []float64  { return nil }
 func (geluTanh) breaks() []float64 { return origin }
 
-// The logistic function has its first poles at v = +-i pi, which x = .86 +-
-// 2.69 i reaches.
-func (geluTanh) strip() float64 { return 2.6 }
+// The logistic function has its first poles at v = +-i pi, at x = +-.634 +-
+// 2.755 i.
+func (geluTanh) strip() float64 { return 2.75 }
 
 func (geluTanh) gate(x float64) float64 {
 	return geluTanhScale * (x + geluTanhCubic*x*x*x)

@@ -12,7 +12,7 @@ func (mish) Kinks() []float64  { return nil }
 func (mish) breaks() []float64 { return origin }
 
 // The denominator n + 2 of the gate vanishes at log(2)/2 +- 3 pi i/4.
-func (mish) strip() float64 { return 2.38 }
+func (mish) strip() float64 { return 0.75 * math.Pi }
 
 func (mish) Apply(x float64) float64 {
 	t, _ := mishGate(x)

@@ -29,7 +29,7 @@ func Covariance(a, b Activation, p Pair) (cov float64, acc covprop.Accuracy) {
 	f, g := centre(a, p.Mu1, p.Sigma1), centre(b, p.Mu2, p.Sigma2)
 	sum := f.mean + g.mean + p.Rho
 	if math.IsNaN(sum) || math.IsInf(sum, 0) || math.Abs(p.Rho) > 1 || !(p.Sigma1 > 0) || !(p.Sigma2 > 0) {
-		return math.NaN(), covprop.ApproximatedBy(math.Inf(1), "not finite")
+		return math.NaN(), covprop.ApproximatedBy(math.Inf(1), "no finite moments")
 	}
 	if cov, bound, ok := PairForm(a, b, p, f.sd, g.sd); ok {
 		return cov, covprop.CertifiedBy(bound, pairReason)

@@ -13,8 +13,22 @@ import (
 // inputs are input distributions: ordinary, at and near kinks, tiny, large and
 // 40 standard deviations away.
 var inputs = []struct{ mu, sigma float64 }{
-	{0, 1}, {0.7, 0.3}, {-2.2, 1.5}, {3, 0.5}, {1, 2}, {-1, 0.01}, {2.5, 1}, {6, 2},
-	{0, 1e-6}, {1, 1e-6}, {0.4, 1e-6}, {40, 1}, {-40, 1}, {4, 0.1}, {-4, 0.1}, {-0.5, 12},
+	{0, 1},
+	{0.7, 0.3},
+	{-2.2, 1.5},
+	{3, 0.5},
+	{1, 2},
+	{-1, 0.01},
+	{2.5, 1},
+	{6, 2},
+	{0, 1e-6},
+	{1, 1e-6},
+	{0.4, 1e-6},
+	{40, 1},
+	{-40, 1},
+	{4, 0.1},
+	{-4, 0.1},
+	{-0.5, 12},
 }
 
 func TestPoint(t *testing.T) {

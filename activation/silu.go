@@ -6,7 +6,7 @@ import "math"
 func SiLU() Activation { return numeric{silu{}} }
 
 // QuickGELU returns x/(1 + e^{-beta x}), named "quick_gelu_" and beta, which is
-// 1.702 in the approximation of GELU.
+// 1.702 in the approximation of GELU. beta must be finite.
 func QuickGELU(beta float64) Activation { return numeric{quickGELU{beta}} }
 
 type silu struct{}
@@ -27,7 +27,7 @@ func (g quickGELU) Name() string {
 func (g quickGELU) Apply(x float64) float64      { return swish(x, g.beta) }
 func (quickGELU) Kinks() []float64               { return nil }
 func (quickGELU) breaks() []float64              { return origin }
-func (g quickGELU) strip() float64               { return math.Pi / max(math.Abs(g.beta), 0.1) }
+func (g quickGELU) strip() float64               { return math.Pi / math.Abs(g.beta) }
 func (g quickGELU) Derivative(x float64) float64 { return swishDerivative(x, g.beta) }
 func (g quickGELU) difference(mu, delta float64) (d, size float64) {
 	return swishDifference(mu, delta, g.beta)
