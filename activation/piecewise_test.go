@@ -356,3 +356,25 @@ func BenchmarkPairCovariance(b *testing.B) {
 		})
 	}
 }
+
+// TestPiecewisePairDeclines: tails of size sigma cannot represent a clip ten
+// thousand times narrower to 1e-12 of its deviation, about 1, against another
+// such clip, nor a hard sigmoid as steep as a step.
+func TestPiecewisePairDeclines(t *testing.T) {
+	narrow := Pair{0.3, 1e4, -0.2, 1e4, 0.9}
+	steep := HardSigmoid(1e20, 0)
+	for _, c := range []struct {
+		a, b Activation
+		p    Pair
+		ok   bool
+	}{
+		{Clip(-1, 1), Clip(-1, 1), narrow, false},
+		{steep, Step(), Pair{0, 1, 0, 1, 0.9}, false},
+		{Clip(-1, 1), Clip(-1, 1), Pair{0.3, 10, -0.2, 10, 0.9}, true},
+	} {
+		sd1, sd2 := math.Sqrt(c.a.Variance(c.p.Mu1, c.p.Sigma1)), math.Sqrt(c.b.Variance(c.p.Mu2, c.p.Sigma2))
+		if _, _, ok := c.a.(pairer).pairCovariance(c.b, c.p, sd1, sd2); ok != c.ok {
+			t.Errorf("%s with %s, %+v: ok = %v", c.a.Name(), c.b.Name(), c.p, ok)
+		}
+	}
+}
