@@ -106,12 +106,15 @@ func (c *centred) conditionalMean(delta, s float64, h []float64) (d, size float6
 		d, size = c.difference(delta)
 		return d + shift - c.shift, size + math.Abs(shift) + math.Abs(c.shift) + err/epsilon
 	}
-	v, acc := Marginal(c.Activation, h[:1], c.mu+delta, s, 0)
-	size = math.Abs(h[0]) + math.Abs(c.mean)
-	if acc.Bound > 0 {
-		size += acc.Bound * math.Sqrt(v) / epsilon
+	if m, ok := c.Activation.(marginaler); ok {
+		v, acc := m.marginal(h[:1], c.mu+delta, s, 0)
+		if acc.Bound > 0 {
+			size = acc.Bound * math.Sqrt(v) / epsilon
+		}
+	} else {
+		c.Coefficients(h[:1], c.mu+delta, s) // the mean alone
 	}
-	return h[0] - c.mean, size
+	return h[0] - c.mean, size + math.Abs(h[0]) + math.Abs(c.mean)
 }
 
 // conditionalShift returns E g(mu + delta + s Z) - g(mu + delta) and an
@@ -124,7 +127,7 @@ func (c *centred) conditionalShift(delta, s float64) (shift, err float64) {
 	r.f, r.square, r.scale = &r.marginal, false, c.sd
 	r.breaks = r.breaks[:0]
 	r.addBreaks(c.breaks(), c.strip(), c.mu+delta, s)
-	r.build(r.breaks, meanReach, panelWidth)
+	r.build(r.breaks, meanReach, meanWidth)
 	shift, err = r.integral(), r.estimate()*c.sd
 	r.marginal = shifted{}
 	return shift, err
@@ -179,16 +182,19 @@ func conditional(f, g centred, p Pair) (cov, estimate float64) {
 			r.addBreaks(g.breaks(), g.strip(), p.Mu2-s*q*p.Sigma2, p.Rho*p.Sigma2)
 		}
 	}
-	r.build(r.breaks, covarianceReach, panelWidth)
+	r.build(r.breaks, covarianceReach, covarianceWidth)
 	cov, estimate = r.integral(), r.estimate()
 	r.pair = conditioned{}
 	return cov, estimate
 }
 
-// Ranges in which f phi is resolved if f does not grow.
+// Ranges in which f phi is resolved if f does not grow, and the widths of
+// panels that resolve phi itself.
 const (
 	covarianceReach = 9.5 // phi is 1e-20 beyond it
+	covarianceWidth = 3.2
 	meanReach       = 8.5 // phi is 8e-17 beyond it
+	meanWidth       = 5.7
 )
 
 // conditioned is the integrand of conditional.

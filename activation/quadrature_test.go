@@ -219,6 +219,9 @@ func TestQuadratureOrder(t *testing.T) {
 }
 
 func TestQuadratureSteadyState(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector, for which -short stands, empties pools")
+	}
 	h := make([]float64, 32)
 	a := Mish()
 	Marginal(a, h, 0.3, 1, 0)
