@@ -7,7 +7,7 @@ GO        ?= go
 FUZZTIME  ?= 5s
 BENCHTIME ?= 1s
 # The packages with concurrency in them, which the race detector is run on.
-RACE      ?= . ./activation ./layer ./graph ./onnx ./baseline ./internal/kernel
+RACE      ?= . ./graph ./onnx ./baseline ./internal/kernel
 MODELS    := testdata/models
 DEMO      := testdata/demo
 
