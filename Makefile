@@ -4,7 +4,9 @@ SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
 
 GO        ?= go
-FUZZTIME  ?= 5s
+# Runs of each fuzz target; a count, since a duration can end a slow run with
+# "context deadline exceeded".
+FUZZTIME  ?= 20000x
 BENCHTIME ?= 1s
 # The packages with concurrency in them, which the race detector is run on.
 RACE      ?= . ./graph ./onnx ./baseline ./internal/kernel
@@ -66,7 +68,7 @@ race: ## run the concurrent packages' tests under the race detector
 		echo "race: SKIPPED, there is no C compiler"; exit 0; fi; \
 	CGO_ENABLED=1 $(GO) test -race -short $(RACE)
 
-fuzz: ## fuzz every Fuzz target for FUZZTIME (5s)
+fuzz: ## fuzz every Fuzz target FUZZTIME times (20000x)
 	@targets=$$($(GO) test -list '^Fuzz' ./... | \
 		awk '/^Fuzz/{f[n++] = $$1} /^ok/{for (i = 0; i < n; i++) print f[i], $$2; n = 0}'); \
 	while read -r target package; do \

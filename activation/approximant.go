@@ -11,9 +11,9 @@ import (
 // integration and multiplication by x that gives approximants of softplus
 // (8.14e-9) and SiLU (3.60e-8). These are the maxima on a grid of step
 // h = 1e-5 over |x| <= 60. Between two points of it an error e exceeds the
-// larger of its values there by at most h^2 sup|e''|/8 < 3e-11, as
-// |e''| < 2 for all three, and beyond 60 it is below 1e-14: the bounds below
-// leave room for both.
+// larger of its values there by at most h^2 sup|d2e/dx2|/8 < 3e-11, as
+// |d2e/dx2| < 2 for all three, and beyond 60 it is below 1e-14: the bounds
+// below leave room for both.
 //
 // With u = s mu/d, d = sqrt(1 + s^2 sigma^2), alpha = s sigma/d the terms have
 //

@@ -216,8 +216,16 @@ func TestParallelBranches(t *testing.T) {
 			kinks []float64
 		}
 		id := func(v float64) float64 { return v }
-		units := []unit{{0, id, nil}, {1, id, nil}, {0, relu.Apply, []float64{0}}, {1, relu.Apply, []float64{0}},
-			{0, math.Tanh, nil}, {1, math.Tanh, nil}, {2, relu.Apply, []float64{0}}, {3, relu.Apply, []float64{0}}}
+		units := []unit{
+			{0, id, nil},
+			{1, id, nil},
+			{0, relu.Apply, []float64{0}},
+			{1, relu.Apply, []float64{0}},
+			{0, math.Tanh, nil},
+			{1, math.Tanh, nil},
+			{2, relu.Apply, []float64{0}},
+			{3, relu.Apply, []float64{0}},
+		}
 		for i, u := range units {
 			for j, w := range units[:i+1] {
 				s1, s2 := math.Sqrt(s.At(u.pre, u.pre)), math.Sqrt(s.At(w.pre, w.pre))
