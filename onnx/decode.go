@@ -80,11 +80,8 @@ func (m *model) addTensors(g *onnxpb.GraphProto) error {
 		}
 		v.raw, v.dtype = t, dtype(t.GetDataType())
 	}
-	for _, t := range g.GetSparseInitializer() {
-		if _, err := m.add(t.GetValues().GetName()); err != nil {
-			return err
-		}
-		return fmt.Errorf("the initializer %q is sparse, which is not supported", t.GetValues().GetName())
+	if sparse := g.GetSparseInitializer(); len(sparse) > 0 {
+		return fmt.Errorf("the initializer %q is sparse, which is not supported", sparse[0].GetValues().GetName())
 	}
 	seen := map[string]bool{}
 	for _, in := range g.GetInput() {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/covprop/covprop"
+	"github.com/covprop/covprop/activation"
 	"github.com/covprop/covprop/graph"
 )
 
@@ -43,6 +44,10 @@ func (im Importer) Describe(path string) (*Description, error) {
 	if err != nil {
 		return nil, err
 	}
+	return m.describe(), nil
+}
+
+func (m *model) describe() *Description {
 	d := &Description{}
 	for _, v := range m.inputs {
 		d.Inputs = append(d.Inputs, m.describeValue(v))
@@ -55,7 +60,7 @@ func (im Importer) Describe(path string) (*Description, error) {
 	}
 	d.Parameters = m.parameters()
 	d.Network, d.Err = m.network()
-	return d, nil
+	return d
 }
 
 // describeValue falls back on what the file declares.
@@ -86,7 +91,7 @@ func (n *node) describe() NodeInfo {
 		d.Rule, d.Reason = "fused", fmt.Sprintf("part of %q (%s)", n.into.name, n.into.op)
 		return d
 	case n.err == errUnknownShape && n.def.shape != nil:
-		d.Reason = "shape unknown"
+		n.describeShapeless(&d)
 		return d
 	}
 	p, err := n.plan()
@@ -109,6 +114,24 @@ func (n *node) describe() NodeInfo {
 		}
 	}
 	return d
+}
+
+// describeShapeless says of a node of unknown shape what does not depend on it.
+func (n *node) describeShapeless(d *NodeInfo) {
+	d.Reason = "shape unknown"
+	if n.def.act != nil {
+		if a, err := n.def.act(n); err == nil {
+			acc := activation.Exactness(a)
+			d.Rule, d.Status = a.Name(), acc.Status.String()
+		}
+		return
+	}
+	uncertain := func(v *value) bool { return v != nil && !v.isConst() }
+	product := n.op == "Mul" || n.op == "Div" || n.op == "MatMul" || n.op == "Gemm"
+	if product && uncertain(n.input(0)) && uncertain(n.input(1)) {
+		d.Rule, d.Status = "", "unsupported"
+		d.Reason = "shape unknown; a product of uncertain tensors is supported only as part of an activation"
+	}
 }
 
 // parameters counts the weights.

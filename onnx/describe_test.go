@@ -43,7 +43,8 @@ func TestDescribe(t *testing.T) {
 		nd("Sigmoid", "a", "b"),
 		nd("Mystery", "b", "c"),
 		nd("Relu", "c", "d"),
-		nd("Add", "d s", "y"),
+		nd("Add", "d s", "e"),
+		nd("Mul", "c e", "y"),
 		nd("Mul", "a b", "unused"),
 	)
 	d := describe(t, m, onnx.Importer{})
@@ -52,8 +53,9 @@ func TestDescribe(t *testing.T) {
 		{Name: "a", Op: "MatMul", Rule: "affine", Status: "exact", Shape: []int{1, 3}},
 		{Name: "b", Op: "Sigmoid", Rule: "sigmoid", Status: "approximate", Shape: []int{1, 3}},
 		{Name: "c", Op: "Mystery", Status: "unsupported", Reason: "the operator is not supported"},
-		{Name: "d", Op: "Relu", Rule: "activation", Status: "exact", Reason: "shape unknown"},
-		{Name: "y", Op: "Add", Rule: "sum", Status: "exact", Reason: "shape unknown"},
+		{Name: "d", Op: "Relu", Rule: "relu", Status: "exact", Reason: "shape unknown"},
+		{Name: "e", Op: "Add", Rule: "sum", Status: "exact", Reason: "shape unknown"},
+		{Name: "y", Op: "Mul", Status: "unsupported", Reason: "shape unknown; a product of uncertain tensors is supported only as part of an activation"},
 		{Name: "unused", Op: "Mul", Rule: "unused", Status: "exact", Reason: "no output depends on it", Shape: []int{1, 3}},
 	}
 	order := map[string]int{}

@@ -91,7 +91,11 @@ func foldFloats(n *node, name string) ([]*tensor, error) {
 
 // foldShape is the shape, from axis start to end (attributes from opset 15 on).
 func foldShape(n *node) ([]*tensor, error) {
-	x := n.in[0].shape
+	v, err := n.data()
+	if err != nil {
+		return nil, err
+	}
+	x := v.shape
 	rank := int64(len(x))
 	bound := func(p int64) int64 {
 		if p < 0 {
@@ -103,15 +107,19 @@ func foldShape(n *node) ([]*tensor, error) {
 	if n.m.opset >= 15 {
 		start, end = bound(n.intAttr("start", 0)), bound(n.intAttr("end", rank))
 	}
-	v := []int64{}
+	dims := []int64{}
 	for i := start; i < end; i++ {
-		v = append(v, int64(x[i]))
+		dims = append(dims, int64(x[i]))
 	}
-	return list(n, v), nil
+	return list(n, dims), nil
 }
 
 func foldSize(n *node) ([]*tensor, error) {
-	t := list(n, []int64{int64(product(n.in[0].shape))})[0]
+	v, err := n.data()
+	if err != nil {
+		return nil, err
+	}
+	t := list(n, []int64{int64(product(v.shape))})[0]
 	return []*tensor{t.with([]int{})}, nil
 }
 

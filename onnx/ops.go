@@ -3,6 +3,7 @@ package onnx
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/covprop/covprop/layer"
 )
@@ -10,8 +11,9 @@ import (
 // An op is how the package understands an operator. Where the operator's
 // definition changed between operator sets, its functions look at the node's.
 type op struct {
-	since int    // the first opset that has it
-	kind  string // the rule it becomes, for reports on nodes of unknown shape
+	since int     // the first opset that has it
+	kind  string  // the rule it becomes, for reports on nodes of unknown shape
+	act   makeAct // what it applies to every element, if it is that
 
 	// fold computes the outputs of a node if they are constant: if ready, or
 	// if all inputs are constant.
@@ -102,6 +104,15 @@ var table = map[string]op{
 	"Where":            {since: 9, fold: foldWhere},
 }
 
+// manyInputs is the largest number of inputs of operators that may have more
+// than one.
+var manyInputs = map[string]int{
+	"Add": 2, "CastLike": 2, "Clip": 3, "DequantizeLinear": 3, "Div": 2, "Dropout": 3, "Equal": 2, "Expand": 2,
+	"Gather": 2, "Gemm": 3, "Greater": 2, "Less": 2, "MatMul": 2, "Mul": 2, "PRelu": 2, "Pow": 2, "Range": 3,
+	"Reshape": 2, "Slice": 5, "Split": 2, "Squeeze": 2, "Sub": 2, "Unsqueeze": 2, "Where": 3,
+	"Concat": math.MaxInt, "Max": math.MaxInt, "Mean": math.MaxInt, "Min": math.MaxInt, "Sum": math.MaxInt,
+}
+
 // lookup returns the op of a node.
 func lookup(n *node) (op, error) {
 	if n.domain != "" {
@@ -115,6 +126,8 @@ func lookup(n *node) (op, error) {
 		return op{}, errors.New("the operator is not supported")
 	case n.m.opset < o.since:
 		return op{}, fmt.Errorf("the operator exists from opset %d on, but the model uses %d", o.since, n.m.opset)
+	case len(n.in) > max(1, manyInputs[n.op]):
+		return op{}, fmt.Errorf("has %d inputs, but takes at most %d", len(n.in), max(1, manyInputs[n.op]))
 	}
 	return o, nil
 }

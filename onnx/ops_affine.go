@@ -157,7 +157,7 @@ func parseGemm(n *node) (g gemm, err error) {
 	if c := n.input(2); c != nil {
 		g.c, g.hasC = c.shape, true
 		if out, err := broadcast(g.c, []int{g.m, g.n}); err != nil || !slices.Equal(out, []int{g.m, g.n}) {
-			return g, fmt.Errorf("C of shape %v does not broadcast to (%d, %d)", g.c, g.m, g.n)
+			return g, fmt.Errorf("the addend of shape %v does not broadcast to (%d, %d)", g.c, g.m, g.n)
 		}
 	}
 	return g, nil

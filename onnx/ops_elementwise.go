@@ -17,6 +17,7 @@ func unary(since int, act makeAct) op {
 	return op{
 		since: since,
 		kind:  "activation",
+		act:   act,
 		shape: sameShape,
 		fold: func(n *node) ([]*tensor, error) {
 			a, err := act(n)

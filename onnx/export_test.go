@@ -1,0 +1,19 @@
+package onnx
+
+import (
+	"io"
+	"maps"
+	"slices"
+)
+
+// DescribeFrom is Describe for the fuzzer, which has no file.
+func (im Importer) DescribeFrom(r io.Reader) (*Description, error) {
+	m, err := im.read(r, "")
+	if err != nil {
+		return nil, err
+	}
+	return m.describe(), nil
+}
+
+// Operators returns the names of the operators in the table.
+func Operators() []string { return slices.Sorted(maps.Keys(table)) }
