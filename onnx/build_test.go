@@ -159,7 +159,7 @@ func (s spec) check(t *testing.T, x, want []float64) *graph.Network {
 	return net
 }
 
-// iota returns 1, 2, ..., n.
+// upTo returns 1, 2, ..., n.
 func upTo(n int) []float64 {
 	x := make([]float64, n)
 	for i := range x {

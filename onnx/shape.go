@@ -1,7 +1,6 @@
 package onnx
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -56,8 +55,6 @@ func axesOf(axes []int64, rank int) ([]int, error) {
 	return x, nil
 }
 
-var errBroadcast = errors.New("cannot be broadcast together")
-
 // broadcast returns the common shape of a and b: aligned at the last axis,
 // axes of size 1 stretch.
 func broadcast(a, b []int) ([]int, error) {
@@ -72,7 +69,7 @@ func broadcast(a, b []int) ([]int, error) {
 		case *o == 1:
 			*o = d
 		default:
-			return nil, fmt.Errorf("the shapes %v and %v %w", a, b, errBroadcast)
+			return nil, fmt.Errorf("the shapes %v and %v cannot be broadcast together", a, b)
 		}
 	}
 	return out, nil
