@@ -39,7 +39,7 @@ func matMulSizes(a, b []int) (d matMulDims, err error) {
 	if d.batch, err = broadcast(d.batchA, d.batchB); err != nil {
 		return d, err
 	}
-	d.out = slices.Concat([]int{}, d.batch, rows, cols)
+	d.out = concat(d.batch, rows, cols)
 	return d, nil
 }
 

@@ -406,7 +406,7 @@ func gather(n *node) ([]view, error) {
 			return nil, fmt.Errorf("the position %d does not exist on an axis of size %d", k, x[axis])
 		}
 	}
-	shape := slices.Concat([]int{}, x[:axis], t.shape, x[axis+1:])
+	shape := concat(x[:axis], t.shape, x[axis+1:])
 	outer, inner := product(x[:axis]), product(x[axis+1:])
 	return []view{{shape, func() []int {
 		index := make([]int, 0, outer*len(at)*inner)

@@ -75,6 +75,14 @@ func TestOps(t *testing.T) {
 		{"Expand", one(13, dims{2, 1}, inits{ints("s", 2, 2)}, nd("Expand", "x s", "y")), upTo(2), []float64{1, 1, 2, 2}},
 		{"Reshape 0 -1", one(13, dims{2, 3, 2}, inits{ints("s", 0, -1), floats("c", []int64{6}, 1, 2, 3, 4, 5, 6)}, nd("Reshape", "x s", "r"), nd("Sub", "r c", "y")), upTo(12), []float64{0, 0, 0, 0, 0, 0, 6, 6, 6, 6, 6, 6}},
 		{"Flatten -1", one(13, dims{2, 3}, inits{floats("c", []int64{1, 3}, 1, 2, 3)}, nd("Flatten", "x", "r", attrs{"axis": -1}), nd("Sub", "r c", "y")), upTo(6), []float64{0, 0, 0, 3, 3, 3}},
+		{"Gather scalar", one(13, dims{3}, inits{raw("i", i64, nil, []int64{1})}, nd("Gather", "x i", "g"), nd("Neg", "g", "y")), upTo(3), []float64{-2}},
+		{"MatMul scalar", one(13, dims{3}, inits{floats("w", []int64{3}, 1, 2, 3)}, nd("MatMul", "x w", "g"), nd("Neg", "g", "y")), upTo(3), []float64{-14}},
+		{
+			"scale by a dimension", one(13, dims{2, 4}, inits{raw("i", i64, nil, []int64{1})}, nd("Shape", "x", "s"), nd("Gather", "s i", "g"),
+				nd("Cast", "g", "f", attrs{"to": int(f32)}), nd("Sqrt", "f", "r"), nd("Div", "x r", "y")),
+			upTo(8),
+			[]float64{0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4},
+		},
 		{"Cast", one(13, dims{2}, nil, nd("Cast", "x", "y", attrs{"to": int(onnxpb.TensorProto_DOUBLE)})), upTo(2), upTo(2)},
 		{"CastLike", one(15, dims{2}, inits{ints("i", 3, 4)}, nd("CastLike", "i x", "f"), nd("Mul", "x f", "y")), upTo(2), []float64{3, 8}},
 

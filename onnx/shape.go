@@ -18,6 +18,16 @@ func toInts(v []int64) ([]int, error) {
 	return x, nil
 }
 
+// concat joins the parts of a shape. slices.Concat makes a scalar's nil, which
+// is an unknown shape.
+func concat(parts ...[]int) []int {
+	shape := []int{}
+	for _, p := range parts {
+		shape = append(shape, p...)
+	}
+	return shape
+}
+
 // product returns the number of elements of a shape that has been checked.
 func product(shape []int) int {
 	n := 1
