@@ -101,6 +101,7 @@ func TestBadModels(t *testing.T) {
 		{"negative dimension", one(13, x2, inits{floats("c", []int64{-2}, 1, 2)}, add), onnx.Importer{}, "y", "Add", "negative dimension"},
 		{"overflow", one(13, x2, inits{floats("c", []int64{1<<31 - 1, 1<<31 - 1, 1<<31 - 1})}, add), onnx.Importer{}, "y", "Add", "more elements than the limit"},
 		{"huge dimension", one(13, x2, inits{floats("c", []int64{huge})}, add), onnx.Importer{}, "y", "Add", "out of range"},
+		{"Clip bound", one(13, x2, inits{floats("b", nil, -inf32)}, nd("Clip", "x _ b", "y")), onnx.Importer{}, "y", "Clip", "the bounds -Inf and -Inf leave nothing finite"},
 		{"rank", one(13, x2, inits{floats("c", slices.Repeat([]int64{1}, 40), 1)}, add), onnx.Importer{}, "y", "Add", "40 dimensions"},
 		{"element limit", one(13, x2, inits{c2}, add), onnx.Importer{MaxElements: 1}, "", "", `the input "x" a tensor`},
 		{"segment", one(13, x2, inits{segmented}, add), onnx.Importer{}, "y", "Add", "segments"},

@@ -117,7 +117,8 @@ func (n *node) guessShapes() {
 	}
 }
 
-// markLive marks the nodes that the outputs depend on.
+// markLive marks the nodes that the outputs depend on, and forgets the others
+// as users.
 func (m *model) markLive() {
 	need := map[*value]bool{}
 	for _, v := range m.outputs {
@@ -133,6 +134,9 @@ func (m *model) markLive() {
 				need[v] = true
 			}
 		}
+	}
+	for _, v := range m.values {
+		v.users = slices.DeleteFunc(v.users, func(u *node) bool { return !u.live })
 	}
 }
 

@@ -300,7 +300,10 @@ func foldPRelu(n *node) ([]*tensor, error) {
 	if err := n.m.limits.take(len(x)); err != nil {
 		return nil, err
 	}
-	out := newTensor(n, float32t, t.shape, len(x))
+	if !t.dtype.isFloat() {
+		return nil, fmt.Errorf("slopes for constants of type %v are not supported", t.dtype)
+	}
+	out := newTensor(n, t.dtype, t.shape, len(x))
 	for i, v := range x {
 		out.floats[i] = activation.LeakyReLU(s[min(i, len(s)-1)]).Apply(v)
 	}

@@ -50,7 +50,7 @@ func (m *match) closed() bool {
 			continue
 		}
 		for _, v := range n.out {
-			if v.output || slices.ContainsFunc(v.users, func(u *node) bool { return u.live && !in[u] }) {
+			if v.output || slices.ContainsFunc(v.users, func(u *node) bool { return !in[u] }) {
 				return false
 			}
 		}
@@ -105,7 +105,7 @@ func (n *node) fuseProduct() {
 // that are no products. Below the root it enters only nodes with one user.
 func (m *match) factors(v *value, root bool) (c float64, f []*value) {
 	leaf := []*value{v}
-	if !root && (v.liveUsers() != 1 || v.output || len(m.members) > maxNodes) {
+	if !root && (len(v.users) != 1 || v.output || len(m.members) > maxNodes) {
 		return 1, leaf
 	}
 	n := producer(v, "Mul")

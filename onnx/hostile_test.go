@@ -2,10 +2,12 @@ package onnx_test
 
 import (
 	"bytes"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/covprop/covprop/internal/onnxpb"
 	"github.com/covprop/covprop/onnx"
@@ -39,6 +41,27 @@ func TestHostileNodes(t *testing.T) {
 	}
 	if len(accepted) < len(ops)*2/3 {
 		t.Errorf("only %d of %d operators were ever accepted: the test does not reach the others", len(accepted), len(ops))
+	}
+}
+
+// TestManyUsers has a tensor that a hundred thousand products use, half of them
+// in vain: the search for patterns must not go over all of them for each.
+func TestManyUsers(t *testing.T) {
+	s := spec{opset: 13, in: []*onnxpb.ValueInfoProto{input("x", 1)}, out: []string{"y"}}
+	s.nodes = append(s.nodes, nd("Sigmoid", "x", "s"))
+	var sum []string
+	for i := range 50000 {
+		live := fmt.Sprint("p", i)
+		s.nodes = append(s.nodes, nd("Mul", "x s", live), nd("Mul", "x s", fmt.Sprint("q", i)))
+		sum = append(sum, live)
+	}
+	s.nodes = append(s.nodes, nd("Sum", strings.Join(sum, " "), "y"))
+	start := time.Now()
+	if _, err := onnx.Read(bytes.NewReader(s.bytes())); err == nil || !strings.Contains(err.Error(), "products of uncertain") {
+		t.Errorf("error %v", err)
+	}
+	if d := time.Since(start); d > 20*time.Second { // takes less than one
+		t.Errorf("took %v", d)
 	}
 }
 

@@ -35,8 +35,8 @@ type value struct {
 	con    *tensor
 	raw    *onnxpb.TensorProto // an initializer; decoded into con when used
 	info   *onnxpb.ValueInfoProto
-	by     *node // nil for inputs and initializers
-	users  []*node
+	by     *node   // nil for inputs and initializers
+	users  []*node // from markLive on only those that an output depends on
 	output bool
 }
 
@@ -46,17 +46,6 @@ func (v *value) known() bool { return v.shape != nil }
 
 // used reports whether anything may need the value.
 func (v *value) used() bool { return v.output || len(v.users) > 0 }
-
-// liveUsers returns how many nodes that matter use the value.
-func (v *value) liveUsers() int {
-	count := 0
-	for _, u := range v.users {
-		if u.live {
-			count++
-		}
-	}
-	return count
-}
 
 // node is a node of the graph.
 type node struct {

@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/covprop/covprop/activation"
+	"github.com/covprop/covprop/internal/onnxpb"
 	"github.com/covprop/covprop/layer"
 )
 
@@ -146,6 +147,8 @@ func clip(n *node) (activation.Activation, error) {
 		return activation.ReLU6(), nil
 	case math.IsInf(lo, -1) && math.IsInf(hi, 1):
 		return activation.Identity(), nil
+	case math.IsInf(min(lo, hi), 1) || math.IsInf(hi, -1):
+		return nil, fmt.Errorf("the bounds %v and %v leave nothing finite", lo, hi)
 	case lo >= hi:
 		return activation.Polynomial(hi)
 	}
@@ -155,14 +158,13 @@ func clip(n *node) (activation.Activation, error) {
 func clipBounds(n *node) (lo, hi float64, err error) {
 	lo, hi = math.Inf(-1), math.Inf(1)
 	if n.m.opset < 11 {
-		const largest = math.MaxFloat32 // the default, which bounds nothing
-		if lo = n.floatAttr("min", -largest); lo == -largest {
-			lo = math.Inf(-1)
+		bound := func(name string, none float64) float64 {
+			if a := n.attr(name, onnxpb.AttributeProto_FLOAT); a != nil {
+				return unbounded(float64(a.GetF()))
+			}
+			return none
 		}
-		if hi = n.floatAttr("max", largest); hi == largest {
-			hi = math.Inf(1)
-		}
-		return lo, hi, nil
+		return bound("min", lo), bound("max", hi), nil
 	}
 	for i, bound := range []*float64{&lo, &hi} {
 		if n.input(i+1) == nil {
@@ -175,10 +177,16 @@ func clipBounds(n *node) (lo, hi float64, err error) {
 		if t.len() != 1 {
 			return 0, 0, fmt.Errorf("the %s has %d elements, but a bound is a scalar", t.origin, t.len())
 		}
-		*bound = t.real()[0]
-		if x := math.Abs(*bound); x == math.MaxFloat32 || x == math.MaxFloat64 {
-			*bound = math.Inf(int(math.Copysign(1, *bound))) // how exporters spell "none"
-		}
+		*bound = unbounded(t.real()[0])
 	}
 	return lo, hi, nil
+}
+
+// unbounded returns a bound, and infinity for the largest numbers: how
+// exporters, and ONNX itself before opset 11, spell "none".
+func unbounded(x float64) float64 {
+	if a := math.Abs(x); a == math.MaxFloat32 || a == math.MaxFloat64 {
+		return math.Inf(int(math.Copysign(1, x)))
+	}
+	return x
 }

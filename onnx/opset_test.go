@@ -48,6 +48,8 @@ func TestOps(t *testing.T) {
 
 		{"Clip 6", one(6, dims{3}, nil, nd("Clip", "x", "y", attrs{"min": float32(1.5), "max": float32(2.5)})), upTo(3), []float64{1.5, 2, 2.5}},
 		{"Clip 6 max", one(6, dims{3}, nil, nd("Clip", "x", "y", attrs{"max": float32(2.5)})), upTo(3), []float64{1, 2, 2.5}},
+		{"Clip 6 infinite", one(6, dims{3}, nil, nd("Clip", "x", "y", attrs{"min": float32(2), "max": inf32})), upTo(3), []float64{2, 2, 3}},
+		{"Clip 6 none", one(6, dims{3}, nil, nd("Clip", "x", "y", attrs{"min": float32(-math.MaxFloat32), "max": float32(math.MaxFloat32)})), upTo(3), upTo(3)},
 		{"Clip 11", one(11, dims{3}, inits{scalar("lo", 1.5), scalar("hi", 2.5)}, nd("Clip", "x lo hi", "y")), upTo(3), []float64{1.5, 2, 2.5}},
 		{"Clip 11 min", one(11, dims{3}, inits{scalar("lo", 1.5)}, nd("Clip", "x lo", "y")), upTo(3), []float64{1.5, 2, 3}},
 		{"Clip 11 max", one(11, dims{3}, inits{scalar("hi", 1.5)}, nd("Clip", "x _ hi", "y")), upTo(3), []float64{1, 1.5, 1.5}},
@@ -55,6 +57,8 @@ func TestOps(t *testing.T) {
 		{"Clip crossed", one(11, dims{3}, inits{scalar("lo", 3), scalar("hi", 2)}, nd("Clip", "x lo hi", "y")), upTo(3), []float64{2, 2, 2}},
 		{"PRelu 6", one(6, dims{1, 2, 2}, inits{floats("s", []int64{2}, 0.5, 0.25)}, nd("PRelu", "x s", "y")), []float64{-1, -2, -4, 4}, []float64{-0.5, -1, -1, 4}},
 		{"PRelu 9", one(9, dims{1, 2, 2}, inits{floats("s", []int64{2}, 0.5, 0.25)}, nd("PRelu", "x s", "y")), []float64{-1, -2, -4, 4}, []float64{-0.5, -0.5, -2, 4}},
+
+		{"PRelu folded", one(16, dims{2}, inits{raw("k", onnxpb.TensorProto_DOUBLE, []int64{2}, []float64{-2, 3}), raw("s", onnxpb.TensorProto_DOUBLE, nil, 0.5), raw("d", onnxpb.TensorProto_DOUBLE, nil, 1.)}, nd("PRelu", "k s", "p"), nd("Sum", "p d", "q"), nd("Cast", "q", "f", attrs{"to": int(f32)}), nd("Add", "x f", "y")), upTo(2), []float64{1, 6}},
 
 		{"Dropout 6", one(6, dims{2}, nil, nd("Dropout", "x", "y", attrs{"is_test": 1})), upTo(2), upTo(2)},
 		{"Dropout 7", one(7, dims{2}, nil, nd("Dropout", "x", "y mask")), upTo(2), upTo(2)},
