@@ -18,6 +18,9 @@ func readTask(m *modelFlags, f *inputFlags, o *methodFlags) (*graph.Network, cov
 	if err != nil {
 		return nil, covprop.Gaussian{}, err
 	}
+	if len(d.Inputs) == 0 {
+		return nil, covprop.Gaussian{}, d.Err // says so
+	}
 	fixed := m.fixedNames()
 	var free []string
 	for _, in := range d.Inputs {

@@ -25,9 +25,13 @@ func oneNode(t *testing.T, op, inputs string) string {
 func writeModel(t *testing.T, node, secondDim, output string) string {
 	t.Helper()
 	const tensor = `{ name: %q type { tensor_type { elem_type: 1 shape { dim { dim_value: 1 } dim { %s } } } } }`
-	text := fmt.Sprintf(`ir_version: 8 opset_import { version: 17 } graph { name: "g" %s
+	return writeText(t, fmt.Sprintf(`ir_version: 8 opset_import { version: 17 } graph { name: "g" %s
 		initializer { name: "c" data_type: 1 dims: 2 float_data: [2, -3] }
-		input `+tensor+` output `+tensor+` }`, node, "x", secondDim, output, secondDim)
+		input `+tensor+` output `+tensor+` }`, node, "x", secondDim, output, secondDim))
+}
+
+func writeText(t *testing.T, text string) string {
+	t.Helper()
 	var m onnxpb.ModelProto
 	if err := prototext.Unmarshal([]byte(text), &m); err != nil {
 		t.Fatal(err)
@@ -94,6 +98,15 @@ func TestUnsupported(t *testing.T) {
 		if status != 1 || !strings.Contains(stderr, want) {
 			t.Errorf("status %d, stderr %s, which is to name %q", status, stderr, want)
 		}
+	}
+}
+
+// TestNoInputs has a model without inputs: it is at fault, not the command line.
+func TestNoInputs(t *testing.T) {
+	model := writeText(t, `opset_import { version: 17 } graph { initializer { name: "c" data_type: 1 float_data: 2 } output { name: "c" } }`)
+	_, stderr, status := execute("propagate", model, "--mean", "0", "--std", "1")
+	if status != 1 || !strings.Contains(stderr, model+": has no inputs") {
+		t.Errorf("status %d, stderr %s", status, stderr)
 	}
 }
 

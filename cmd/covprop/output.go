@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -40,6 +41,15 @@ type outputFile string
 
 func (o outputFile) ext() string { return strings.ToLower(filepath.Ext(string(o))) }
 
+// UnmarshalText refuses an empty name, such as that of an unset shell variable.
+func (o *outputFile) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		return errors.New("the name of the file is empty")
+	}
+	*o = outputFile(text)
+	return nil
+}
+
 // check reports, before any work is done, an extension that is not among exts
 // and a place where no file can be.
 func (o outputFile) check(exts ...string) error {
@@ -58,7 +68,7 @@ func (o outputFile) check(exts ...string) error {
 	}
 	dir := filepath.Dir(string(o))
 	if info, err := os.Stat(dir); err != nil {
-		return fmt.Errorf("-o %s: %w", string(o), err)
+		return fmt.Errorf("-o %s: the folder %s: %w", string(o), dir, bare(err))
 	} else if !info.IsDir() {
 		return fmt.Errorf("-o %s: %s is not a folder", string(o), dir)
 	}
@@ -71,7 +81,7 @@ func (o outputFile) writeWith(fill func(io.Writer) error) (err error) {
 	path := string(o)
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("-o %s: %w", path, err)
+			err = fmt.Errorf("-o %s: %w", path, bare(err))
 		}
 	}()
 	temporary := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.%016x.tmp", filepath.Base(path), rand.Uint64()))

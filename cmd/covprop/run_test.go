@@ -117,6 +117,7 @@ func TestExitStatus(t *testing.T) {
 		{with("--max-memory", "lots"), 2, "--max-memory"},
 		{with("--format", "xml"), 2, "--format"},
 		{with("-o", "result.txt"), 2, "-o result.txt"},
+		{with("-o", ""), 2, "name of the file is empty"},
 		{[]string{"compare", acas, "--mean", "0", "--std", "1", "--methods", "magic"}, 2, `"magic"`},
 		{[]string{"compare", acas, "--mean", "0", "--std", "1", "--methods", "linear,linear"}, 2, "twice"},
 		{[]string{"compare", acas, "--mean", "0", "--std", "1", "-o", "x.npz"}, 2, ".json"},
