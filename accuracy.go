@@ -46,6 +46,9 @@ type Accuracy struct {
 // CertifiedBy returns the Accuracy of a result whose relative error is proven
 // to be at most bound; a zero bound is Exact.
 func CertifiedBy(bound float64, reason string) Accuracy {
+	if math.IsNaN(bound) {
+		return ApproximatedBy(bound, reason)
+	}
 	if bound == 0 {
 		return Accuracy{}
 	}

@@ -189,10 +189,15 @@ func NewDiagonal(std []float64) (Diagonal, error) {
 		if s < 0 {
 			return nil, inputErrorf("standard deviation", "%d is negative (%v)", i, s)
 		}
-		d[i] = s * s
+		if d[i] = s * s; s > 0 && (d[i] < smallestVariance || math.IsInf(d[i], 0)) {
+			return nil, inputErrorf("standard deviation", "%d is %v; its square leaves the range of float64", i, s)
+		}
 	}
 	return d, nil
 }
+
+// smallestVariance is the smallest number that float64 holds to full accuracy.
+const smallestVariance = 0x1p-1022
 
 // Dims returns n, n.
 func (d Diagonal) Dims() (r, c int) { return len(d), len(d) }

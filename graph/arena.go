@@ -1,5 +1,7 @@
 package graph
 
+import "math"
+
 // An arena hands out pieces of one slice of float64, first fit. In a dry run
 // it uses none and only finds how large that must be: the same calls in the
 // same order then succeed on a slice of size top.
@@ -12,6 +14,9 @@ type arena struct {
 }
 
 type span struct{ off, n int }
+
+// maxArena is the largest size that a dry run counts to.
+const maxArena = math.MaxInt / 32
 
 // reset makes the whole arena free, of the size that the last dry run found if
 // this is not one itself.
@@ -36,6 +41,10 @@ func (a *arena) alloc(n int) span {
 			a.free[i] = span{f.off + n, f.n - n}
 		}
 		return span{f.off, n}
+	}
+	if n > maxArena-a.end { // only in a dry run: more than any machine has
+		a.top = maxArena
+		return span{}
 	}
 	s := span{a.end, n}
 	a.end += n

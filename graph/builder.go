@@ -2,6 +2,8 @@ package graph
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"sync"
 
 	"github.com/covprop/covprop"
@@ -77,7 +79,7 @@ func (b *Builder) tensor(name string, shape []int) (Tensor, error) {
 		n *= d
 	}
 	t := Tensor(len(b.tensors))
-	b.tensors = append(b.tensors, tensor{name: name, shape: shape, n: n, root: t})
+	b.tensors = append(b.tensors, tensor{name: name, shape: slices.Clone(shape), n: n, root: t})
 	return t, nil
 }
 
@@ -117,6 +119,11 @@ func (b *Builder) Add(n Node) (Tensor, error) {
 	case *layer.Sum:
 		n.Rule, in = layer.MergeTerms(r, in)
 	case layer.Linear, *layer.Elementwise:
+		for i, t := range in {
+			if slices.Contains(in[:i], t) {
+				return fail("input %q is used twice, which the rule %q does not allow", b.tensors[t].name, n.Rule.Name())
+			}
+		}
 	default:
 		return fail("the rule %q is neither linear nor elementwise", n.Rule.Name())
 	}
@@ -138,10 +145,23 @@ func (b *Builder) Output(name string, t Tensor) error {
 	return nil
 }
 
-// Constant declares an output that does not depend on the inputs.
+// Constant declares an output that does not depend on the inputs. value has the
+// elements row by row, which must be finite.
 func (b *Builder) Constant(name string, shape []int, value []float64) error {
+	n := 1
+	for _, d := range shape {
+		n *= d
+	}
+	if n != len(value) {
+		return fmt.Errorf("output %q: the shape %v does not have %d elements", name, shape, len(value))
+	}
+	for i, v := range value {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return fmt.Errorf("output %q: element %d is %v; it must be finite", name, i, v)
+		}
+	}
 	b.outputs = append(b.outputs, output{
-		Output: covprop.Output{Name: name, Shape: shape, Len: len(value)},
+		Output: covprop.Output{Name: name, Shape: slices.Clone(shape), Len: len(value)},
 		value:  append([]float64{}, value...),
 	})
 	return nil

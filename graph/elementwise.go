@@ -44,7 +44,7 @@ func (r *run) elementwise(s *step) error {
 		acc[p] = acc[p].Worse(a)
 	}
 	for p, k := range s.nodes {
-		r.ws.live[r.nodes[k].out] = outs[p]
+		r.ws.keep(r.nodes[k].out, outs[p])
 		if r.dry {
 			continue
 		}
@@ -61,21 +61,20 @@ func (r *run) elementwise(s *step) error {
 // members.
 func (r *run) marginals(d *node, p int, shared bool, y *live) error {
 	n := r.tensors[d.out].n
-	y.mean, y.place = r.ws.vector(n)
-	v, place := r.ws.vector(n) // the input's variances
+	y.mean, y.place = r.ws.vector(d.out, n)
+	v, place := r.ws.vector(d.out, n) // the input's variances
 	defer r.ws.arena.release(place)
+	covariances := !r.opts.Diagonal && (shared || !r.ws.live[d.in[0]].cov.diagonal)
 	if r.dry {
+		r.ws.planMoments(p, n*layer.UnitFloats(covariances, r.opts.Order))
 		return nil
 	}
 	x := &r.ws.live[d.in[0]]
-	uncertain := false
 	for i := range v {
 		v[i] = x.cov.variance(i)
-		uncertain = uncertain || v[i] > 0
 	}
 	m := &r.ws.moments[p]
 	rule := d.Rule.(*layer.Elementwise)
-	covariances := !r.opts.Diagonal && (shared || !x.cov.diagonal)
 	if err := rule.MomentsTo(r.ctx, m, x.mean, v, covariances, r.layer); err != nil {
 		if r.ctx.Err() != nil {
 			return err
@@ -88,10 +87,8 @@ func (r *run) marginals(d *node, p int, shared bool, y *live) error {
 			return r.nodeError(d, fmt.Errorf("the expected slope of element %d is %v: the values overflow float64", i, m.Gain[i]))
 		}
 	}
-	if uncertain && !rule.IsAffine() {
-		y.nonGaussian = true
-		r.closure = r.closure || x.nonGaussian
-	}
+	y.nonGaussian = m.Uncertain && (x.nonGaussian || !rule.IsAffine())
+	r.closure = r.closure || m.Uncertain && x.nonGaussian && !rule.IsAffine()
 	return nil
 }
 
@@ -104,10 +101,11 @@ func (r *run) pairOfNodes(s *step, p, q int) (acc covprop.Accuracy, err error) {
 	var c cross
 	if x == y {
 		c = cross{a: x, b: x, m: r.ws.live[x].cov.m}
-	} else if k := r.ws.findCross(x, y); k >= 0 {
-		c = r.ws.cross[k]
 	} else {
-		return acc, nil
+		var ok bool
+		if c, ok = r.ws.covariance(x, y); !ok {
+			return acc, nil
+		}
 	}
 	if c.a != x {
 		p, q = q, p
@@ -115,7 +113,7 @@ func (r *run) pairOfNodes(s *step, p, q int) (acc covprop.Accuracy, err error) {
 	f, g := &r.nodes[s.nodes[p]], &r.nodes[s.nodes[q]]
 	dst := cross{a: f.out, b: g.out}
 	dst.m, dst.place = r.ws.matrix(f.out, r.tensors[f.out].n, r.tensors[g.out].n)
-	r.ws.cross = append(r.ws.cross, dst)
+	r.ws.setCovariance(dst)
 	if r.dry {
 		return acc, nil
 	}
@@ -138,9 +136,8 @@ func (r *run) elementwiseCross(d *node, p int, s *step) error {
 		g = layer.DiagonalGain(r.ws.moments[p].Gain)
 	}
 	own := r.soleUse(s, x)
-	for u := range r.ws.live {
-		u := Tensor(u)
-		if !r.ws.live[u].isLive() || s.dies(u) {
+	for _, u := range r.ws.alive {
+		if s.dies(u) {
 			continue
 		}
 		if u == x {
@@ -149,14 +146,14 @@ func (r *run) elementwiseCross(d *node, p int, s *step) error {
 			}
 			continue
 		}
-		k := r.ws.findCross(x, u)
-		if k < 0 {
+		c, ok := r.ws.covariance(x, u)
+		if !ok {
 			continue
 		}
-		if !r.dry && r.ws.live[u].nonGaussian && !d.Rule.(*layer.Elementwise).IsAffine() {
+		if !r.dry && r.ws.live[u].nonGaussian && r.ws.moments[p].Uncertain && !d.Rule.(*layer.Elementwise).IsAffine() {
 			r.closure = true
 		}
-		if err := r.gainCross(r.ws.cross[k], x, d.out, g, own); err != nil {
+		if err := r.gainCross(c, x, d.out, g, own); err != nil {
 			return err
 		}
 	}
@@ -169,7 +166,7 @@ func (r *run) gainSelf(d *node, g layer.Gain) error {
 	n := r.tensors[d.out].n
 	dst := cross{a: d.out, b: d.in[0]}
 	dst.m, dst.place = r.ws.matrix(d.out, n, n)
-	r.ws.cross = append(r.ws.cross, dst)
+	r.ws.setCovariance(dst)
 	if r.dry {
 		return nil
 	}
@@ -187,7 +184,7 @@ func (r *run) elementwiseSelf(d *node, p int, s *step, y *live) (acc covprop.Acc
 	x := &r.ws.live[d.in[0]]
 	n := r.tensors[d.out].n
 	if x.cov.diagonal {
-		y.cov = r.ws.diagonal(n)
+		y.cov = r.ws.diagonal(d.out, n)
 		if !r.dry {
 			copy(y.cov.v, r.ws.moments[p].Variance)
 		}

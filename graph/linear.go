@@ -16,7 +16,7 @@ import (
 //	E y = f(E x),  Cov(y) = sum_ij A_i Cov(x_i, x_j) A_j',  Cov(y, u) = sum_i A_i Cov(x_i, u).
 func (r *run) linear(d *node, rule layer.Linear, s *step) error {
 	y := live{}
-	y.mean, y.place = r.ws.vector(r.tensors[d.out].n)
+	y.mean, y.place = r.ws.vector(d.out, r.tensors[d.out].n)
 	if !r.dry {
 		args := r.ws.args[:0]
 		for _, t := range d.in {
@@ -29,6 +29,8 @@ func (r *run) linear(d *node, rule layer.Linear, s *step) error {
 	if err := r.linearCross(d, rule, s); err != nil {
 		return err
 	}
+	dropped := r.dropped
+	r.dropped = false
 	if err := r.linearSelf(d, rule, s, &y.cov); err != nil {
 		return err
 	}
@@ -39,7 +41,11 @@ func (r *run) linear(d *node, rule layer.Linear, s *step) error {
 			return r.nodeError(d, err)
 		}
 	}
-	r.ws.live[d.out] = y
+	if r.dropped {
+		acc = covprop.ApproximatedBy(math.Inf(1), ignored)
+	}
+	r.dropped = r.dropped || dropped
+	r.ws.keep(d.out, y)
 	r.report(d, acc)
 	return nil
 }
@@ -48,7 +54,7 @@ func (r *run) linear(d *node, rule layer.Linear, s *step) error {
 func (r *run) linearSelf(d *node, rule layer.Linear, s *step, dst *block) error {
 	n := r.tensors[d.out].n
 	if r.staysDiagonal(d, rule) {
-		*dst = r.ws.diagonal(n)
+		*dst = r.ws.diagonal(d.out, n)
 		if !r.dry {
 			for i, t := range d.in {
 				rule.Matrix(i).SquareMulTo(dst.v, r.ws.live[t].cov.v, i > 0)
@@ -107,7 +113,9 @@ func (r *run) staysDiagonal(d *node, rule layer.Linear) bool {
 	for i, t := range d.in {
 		keeps = keeps && r.ws.live[t].cov.diagonal && rule.Matrix(i).KeepsDiagonal()
 		for _, u := range d.in[:i] {
-			keeps = keeps && r.ws.findCross(t, u) < 0
+			if _, correlated := r.ws.covariance(t, u); correlated {
+				keeps = false
+			}
 		}
 	}
 	if r.opts.Diagonal {
@@ -125,6 +133,9 @@ func (r *run) sumSelf(d *node, rule layer.Linear, dst blas64.General) error {
 	}
 	p, place := r.ws.matrix(d.out, n, n)
 	for i, t := range d.in {
+		if err := r.ctx.Err(); err != nil {
+			return err
+		}
 		half, halfPlace, err := r.half(d, rule.Matrix(i), &r.ws.live[t])
 		if err != nil {
 			return err
@@ -137,11 +148,11 @@ func (r *run) sumSelf(d *node, rule layer.Linear, dst blas64.General) error {
 			return err
 		}
 		for j := range d.in[:i] {
-			k := r.ws.findCross(t, d.in[j])
-			if k < 0 {
+			c, ok := r.ws.covariance(t, d.in[j])
+			if !ok {
 				continue
 			}
-			if err := r.sumCross(d, rule, dst, p, i, j, &r.ws.cross[k]); err != nil {
+			if err := r.sumCross(d, rule, dst, p, i, j, c); err != nil {
 				return err
 			}
 		}
@@ -155,7 +166,7 @@ func (r *run) sumSelf(d *node, rule layer.Linear, dst blas64.General) error {
 
 // sumCross adds A_i C A_j' and its transpose to dst, C = Cov(x_i, x_j) being
 // stored in c one way or the other; p is scratch of dst's shape.
-func (r *run) sumCross(d *node, rule layer.Linear, dst, p blas64.General, i, j int, c *cross) error {
+func (r *run) sumCross(d *node, rule layer.Linear, dst, p blas64.General, i, j int, c cross) error {
 	if c.a != d.in[i] {
 		i, j = j, i
 	}
@@ -178,9 +189,11 @@ func (r *run) sumCross(d *node, rule layer.Linear, dst, p blas64.General, i, j i
 // linearCross computes the covariances between the node's output and every
 // tensor that stays live.
 func (r *run) linearCross(d *node, rule layer.Linear, s *step) error {
-	for u := range r.ws.live {
-		u := Tensor(u)
-		if !r.ws.live[u].isLive() || s.dies(u) || r.opts.Diagonal {
+	if r.opts.Diagonal {
+		return nil
+	}
+	for _, u := range r.ws.alive {
+		if s.dies(u) {
 			continue
 		}
 		if err := r.crossWith(d, rule, s, u); err != nil {
@@ -195,16 +208,19 @@ func (r *run) linearCross(d *node, rule layer.Linear, s *step) error {
 func (r *run) crossWith(d *node, rule layer.Linear, s *step, u Tensor) error {
 	n, nu := r.tensors[d.out].n, r.tensors[u].n
 	if len(d.in) == 1 && d.in[0] != u {
-		k := r.ws.findCross(d.in[0], u)
-		if k < 0 {
+		c, ok := r.ws.covariance(d.in[0], u)
+		if !ok {
 			return nil
 		}
-		return r.gainCross(r.ws.cross[k], d.in[0], d.out, rule.Matrix(0), s.dies(d.in[0]) && rule.Matrix(0).InPlace())
+		return r.gainCross(c, d.in[0], d.out, rule.Matrix(0), s.dies(d.in[0]) && rule.Matrix(0).InPlace())
 	}
 	var dst cross
 	for i, t := range d.in {
-		k := r.ws.findCross(t, u)
-		if k < 0 && t != u {
+		c, ok := r.ws.covariance(t, u)
+		if t == u {
+			c, ok = cross{a: t, b: u, m: r.ws.live[t].cov.m}, true
+		}
+		if !ok {
 			continue
 		}
 		first := dst.m.Rows == 0
@@ -212,20 +228,20 @@ func (r *run) crossWith(d *node, rule layer.Linear, s *step, u Tensor) error {
 			dst.a, dst.b = d.out, u
 			dst.m, dst.place = r.ws.matrix(d.out, n, nu)
 		}
-		if err := r.addCross(dst.m, rule.Matrix(i), t, u, k, !first); err != nil {
+		if err := r.addCross(dst.m, rule.Matrix(i), t, c, !first); err != nil {
 			return err
 		}
 	}
 	if dst.m.Rows > 0 {
-		r.ws.cross = append(r.ws.cross, dst)
+		r.ws.setCovariance(dst)
 	}
 	return nil
 }
 
-// addCross computes dst (+)= A Cov(t, u), where the covariance is stored in
-// r.ws.cross[k], or is that of t itself if t is u.
-func (r *run) addCross(dst blas64.General, a layer.Matrix, t, u Tensor, k int, add bool) error {
-	if t == u && r.ws.live[t].cov.diagonal {
+// addCross computes dst (+)= A Cov(t, u), the covariance c being stored one way
+// or the other, or that of t itself.
+func (r *run) addCross(dst blas64.General, a layer.Matrix, t Tensor, c cross, add bool) error {
+	if c.a == c.b && r.ws.live[t].cov.diagonal {
 		p, place := r.ws.matrix(t, dst.Rows, dst.Cols)
 		if !r.dry {
 			a.MulDiagTo(p, r.ws.live[t].cov.v)
@@ -236,10 +252,6 @@ func (r *run) addCross(dst blas64.General, a layer.Matrix, t, u Tensor, k int, a
 		}
 		r.ws.arena.release(place)
 		return nil
-	}
-	c := cross{a: t, b: u, m: r.ws.live[t].cov.m}
-	if t != u {
-		c = r.ws.cross[k]
 	}
 	if c.a == t {
 		if r.dry {
@@ -275,11 +287,12 @@ func (r *run) gainCross(c cross, x, y Tensor, g layer.Gain, inPlace bool) error 
 	}
 	if inPlace && c.place.n > 0 {
 		dst.m, dst.place = c.m, c.place
-		r.ws.cross[r.ws.findCross(c.a, c.b)].place = span{}
+		c.place = span{}
+		r.ws.setCovariance(c)
 	} else {
 		dst.m, dst.place = r.ws.matrix(y, shape[0], shape[1])
 	}
-	r.ws.cross = append(r.ws.cross, dst)
+	r.ws.setCovariance(dst)
 	switch {
 	case r.dry:
 		return nil
@@ -290,7 +303,8 @@ func (r *run) gainCross(c cross, x, y Tensor, g layer.Gain, inPlace bool) error 
 }
 
 // settle checks the moments of a linear node's output. A variance that is
-// negative by no more than rounding is zero; one that is more negative comes
+// negative by no more than rounding is zero (one that rounding made positive
+// cannot be told from a true one); one that is more negative comes
 // of an input covariance that is positive semidefinite only within its
 // tolerance, and makes the node approximate.
 func (r *run) settle(d *node, rule layer.Linear, y *live) (acc covprop.Accuracy, err error) {
@@ -312,12 +326,30 @@ func (r *run) settle(d *node, rule layer.Linear, y *live) (acc covprop.Accuracy,
 		if -v > rounding*scale[i] {
 			acc = acc.Worse(covprop.ApproximatedBy(-v/scale[i], "a variance came out negative and was taken as zero: the input covariance is not quite positive semidefinite"))
 		}
-		for j := range y.cov.m.Rows {
-			y.cov.m.Data[i*y.cov.m.Stride+j] = 0
-			y.cov.m.Data[j*y.cov.m.Stride+i] = 0
-		}
+		r.makeCertain(d.out, y, i)
 	}
 	return acc, nil
+}
+
+// makeCertain sets the variance of element i of tensor t, whose state is y,
+// and all its covariances to zero.
+func (r *run) makeCertain(t Tensor, y *live, i int) {
+	for j := range y.cov.m.Rows {
+		y.cov.m.Data[i*y.cov.m.Stride+j] = 0
+		y.cov.m.Data[j*y.cov.m.Stride+i] = 0
+	}
+	for _, u := range r.ws.alive {
+		c, ok := r.ws.covariance(t, u)
+		switch {
+		case !ok:
+		case c.a == t:
+			clear(c.m.Data[i*c.m.Stride:][:c.m.Cols])
+		default:
+			for j := range c.m.Rows {
+				c.m.Data[j*c.m.Stride+i] = 0
+			}
+		}
+	}
 }
 
 // rounding is the relative error of a sum of products in float64, with a

@@ -19,8 +19,9 @@ func (n *Network) Propagate(ctx context.Context, in covprop.Gaussian) (covprop.R
 }
 
 // PropagateTo is Propagate into dst, whose memory is reused where it fits. ws
-// may be nil; a Workspace kept between calls saves its allocation. On an error
-// the contents of dst are undefined.
+// may be nil; a Workspace kept between calls saves its allocation. in may be
+// dst's own Gaussian or part of it, as in a recursive filter; dst then gets new
+// memory. On an error the contents of dst are undefined.
 //
 // An input that does not fit the network is a *covprop.InputError; a plan over
 // the memory limit a *covprop.MemoryError; a node whose moments overflow a
@@ -40,14 +41,18 @@ func (n *Network) PropagateTo(ctx context.Context, dst *covprop.Result, in covpr
 		ws = NewWorkspace()
 	}
 	_, diagonal := in.Cov.(covprop.Diagonal)
-	if err := n.plan(ws, diagonal); err != nil {
+	if _, dense := in.Cov.(*covprop.Dense); !dense && !diagonal {
+		return &covprop.InputError{What: "covariance", Err: fmt.Errorf("has the type %T; use *covprop.Dense or covprop.Diagonal", in.Cov)}
+	}
+	if err := n.plan(ctx, ws, diagonal); err != nil {
 		return err
 	}
+	detach(dst, in)
 	r := run{Network: n, ws: ws, ctx: ctx, layer: n.layerOptions(), dst: dst}
 	return r.run(&in, diagonal)
 }
 
-// PeakBytes returns the memory planned for the covariances of a propagation
+// PeakBytes returns the memory, in bytes, planned for the covariances of a propagation
 // with a dense input covariance, the result included and the input left out.
 func (n *Network) PeakBytes() int64 {
 	var ws Workspace
@@ -60,26 +65,48 @@ func (n *Network) PeakBytes() int64 {
 
 // plan makes a dry run in ws, which finds the size of its arena, and refuses
 // one over the limit.
-func (n *Network) plan(ws *Workspace, diagonal bool) error {
-	r := run{Network: n, ws: ws, ctx: background, dry: true}
+func (n *Network) plan(ctx context.Context, ws *Workspace, diagonal bool) error {
+	r := run{Network: n, ws: ws, ctx: ctx, dry: true}
 	if err := r.run(nil, diagonal); err != nil {
 		return err
 	}
-	if peak := n.peak(ws); n.opts.MaxBytes > 0 && peak > n.opts.MaxBytes {
-		return &covprop.MemoryError{
-			Tensor: n.tensors[ws.largest.tensor].name, Bytes: ws.largest.bytes, Peak: peak, Limit: n.opts.MaxBytes,
+	limit := int64(addressSpace)
+	if n.opts.MaxBytes > 0 {
+		limit = n.opts.MaxBytes
+	}
+	if peak := n.peak(ws); peak > limit {
+		e := &covprop.MemoryError{
+			Tensor: n.tensors[ws.largest.tensor].name, Bytes: ws.largest.bytes, Peak: peak, Limit: limit,
 		}
+		for _, o := range n.outputs {
+			if b := n.resultBytes(o.Len); b > e.Bytes {
+				e.Tensor, e.Bytes = o.Name, b
+			}
+		}
+		return e
 	}
 	return nil
 }
 
-// peak is the memory of a planned run: the arena and the result.
+// peak is the memory of a planned run: the arena, the result and the moments of
+// activations. Units whose pairs need a longer series take 4 KiB more each.
 func (n *Network) peak(ws *Workspace) int64 {
-	result := int64(n.outputDim)
-	if !n.opts.Diagonal {
-		result *= int64(n.outputDim)
+	peak := 8*int64(ws.arena.top) + n.resultBytes(n.outputDim)
+	for _, u := range ws.units {
+		peak += 8 * int64(u)
 	}
-	return 8 * (int64(ws.arena.top) + result)
+	return peak
+}
+
+// addressSpace is what no process can allocate, limit or not: 2^46 bytes.
+const addressSpace = 1 << 46
+
+// resultBytes is the size of the covariance of m outputs in a result.
+func (n *Network) resultBytes(m int) int64 {
+	if n.opts.Diagonal {
+		return 8 * int64(m)
+	}
+	return 8 * int64(m) * min(int64(m), maxElements)
 }
 
 func (n *Network) checkOptions() error {
@@ -89,6 +116,8 @@ func (n *Network) checkOptions() error {
 		return &covprop.InputError{What: "tolerance", Err: fmt.Errorf("is %v; it must lie between 0 and 1", o.Tol)}
 	case o.Order < 0 || o.Order > maxOrder:
 		return &covprop.InputError{What: "order", Err: fmt.Errorf("is %d; it must lie between 1 and %d", o.Order, maxOrder)}
+	case o.TruncateDiagonal && o.Order == 0:
+		return &covprop.InputError{What: "order", Err: fmt.Errorf("is not set, but the diagonal is to be truncated after it")}
 	case o.Order > 0 && o.Tol > 0:
 		return &covprop.InputError{What: "order", Err: fmt.Errorf("and a tolerance exclude each other")}
 	}
@@ -171,10 +200,12 @@ func (g *graph) nodesInSteps() (n int) {
 // caller's.
 func (r *run) load(in *covprop.Gaussian, diagonal bool) {
 	for i, info := range r.inputs {
-		l := &r.ws.live[r.inputTensors[i]]
+		t := r.inputTensors[i]
+		r.ws.keep(t, live{})
+		l := &r.ws.live[t]
 		l.cov = block{n: info.Len, m: blas64.General{Rows: info.Len, Cols: info.Len, Stride: r.inputDim}}
 		if diagonal || r.opts.Diagonal {
-			l.cov = r.ws.diagonal(info.Len)
+			l.cov = r.ws.diagonal(t, info.Len)
 		}
 		if r.dry {
 			continue
@@ -202,7 +233,7 @@ func (r *run) load(in *covprop.Gaussian, diagonal bool) {
 			if !r.dry {
 				c.m = view(in.Cov.(*covprop.Dense).RawMatrix(), a.Offset, b.Offset, a.Len, b.Len)
 			}
-			r.ws.cross = append(r.ws.cross, c)
+			r.ws.setCovariance(c)
 		}
 	}
 }

@@ -8,6 +8,29 @@ import (
 	"github.com/covprop/covprop"
 )
 
+// detach makes dst forget memory that in uses.
+func detach(dst *covprop.Result, in covprop.Gaussian) {
+	if shares(dst.Mean, in.Mean) {
+		dst.Mean = nil
+	}
+	switch c := in.Cov.(type) {
+	case *covprop.Dense:
+		if d, ok := dst.Cov.(*covprop.Dense); ok && shares(d.RawMatrix().Data, c.RawMatrix().Data) {
+			dst.Cov = nil
+		}
+	case covprop.Diagonal:
+		if d, ok := dst.Cov.(covprop.Diagonal); ok && shares(d, c) {
+			dst.Cov = nil
+		}
+	}
+}
+
+// shares reports whether x and y are parts of one array: then they have the
+// same last element, up to their capacity.
+func shares(x, y []float64) bool {
+	return cap(x) > 0 && cap(y) > 0 && &x[:cap(x)][cap(x)-1] == &y[:cap(y)][cap(y)-1]
+}
+
 // finish writes the moments of the outputs and the overall accuracy to the
 // result.
 func (r *run) finish() {
@@ -37,6 +60,8 @@ func (r *run) finish() {
 	res.Accuracy = r.overall()
 }
 
+const ignored = "covariances ignored"
+
 // overall is the accuracy of the worst node, approximate if the run rests on
 // the Gaussian closure or ignored covariances.
 func (r *run) overall() covprop.Accuracy {
@@ -45,12 +70,12 @@ func (r *run) overall() covprop.Accuracy {
 		acc = acc.Worse(n.Accuracy)
 	}
 	if r.dropped {
-		acc = covprop.ApproximatedBy(math.Inf(1), "covariances ignored")
+		acc = covprop.ApproximatedBy(math.Inf(1), ignored)
 	}
 	if r.closure {
 		acc = covprop.ApproximatedBy(math.Inf(1), "Gaussian closure")
 		if r.dropped {
-			acc.Reason += ", covariances ignored"
+			acc.Reason += ", " + ignored
 		}
 	}
 	return acc
@@ -106,8 +131,8 @@ func (r *run) outputBlock(raw blas64.General, a, b *output) {
 			return
 		}
 		m = cov.m
-	} else if k := r.ws.findCross(a.tensor, b.tensor); k >= 0 {
-		m, trans = r.ws.cross[k].m, r.ws.cross[k].a != a.tensor
+	} else if c, ok := r.ws.covariance(a.tensor, b.tensor); ok {
+		m, trans = c.m, c.a != a.tensor
 	}
 	for i := range m.Rows {
 		for j, v := range m.Data[i*m.Stride:][:m.Cols] {

@@ -1,6 +1,9 @@
 package graph
 
-import "github.com/covprop/covprop/layer"
+import (
+	"container/heap"
+	"slices"
+)
 
 // A step is one linear node, or all elementwise nodes that are ready at once:
 // the covariances between their outputs come from one kernel, exactly.
@@ -14,48 +17,62 @@ type step struct {
 // as their inputs exist, in the order of the model, and when none is left all
 // elementwise nodes that are ready, as one step.
 func (g *graph) schedule() {
-	needed := g.needed()
-	made := make([]bool, len(g.tensors))
-	for _, t := range g.inputTensors {
-		made[t] = true
-	}
-	ready := func(d *node) bool {
-		for _, t := range d.in {
-			if !made[t] {
-				return false
-			}
+	users := make([][]int, len(g.tensors)) // by tensor: the nodes it is an input of
+	missing := make([]int, len(g.nodes))   // by node: how many of its inputs do not exist yet
+	for i, needed := range g.needed() {
+		if !needed {
+			continue
 		}
-		return true
+		for _, t := range g.nodes[i].in {
+			users[t] = append(users[t], i)
+			missing[i]++
+		}
 	}
-	done := make([]bool, len(g.nodes))
-	run := func(elementwise bool) (s step) {
-		for i := range g.nodes {
-			d := &g.nodes[i]
-			_, is := d.Rule.(*layer.Elementwise)
-			if done[i] || !needed[i] || is != elementwise || !ready(d) {
+	var linear nodeHeap   // nodes that are ready
+	var elementwise []int // and those of them that are elementwise
+	exists := func(t Tensor) {
+		for _, i := range users[t] {
+			if missing[i]--; missing[i] > 0 {
 				continue
 			}
-			s.nodes = append(s.nodes, i)
-			if !elementwise {
-				break
+			if _, ok := g.nodes[i].linear(); ok {
+				heap.Push(&linear, i)
+			} else {
+				elementwise = append(elementwise, i)
 			}
 		}
-		for _, i := range s.nodes {
-			done[i], made[g.nodes[i].out] = true, true
-		}
-		return s
 	}
-	for {
-		s := run(false)
-		if s.nodes == nil {
-			s = run(true)
-		}
-		if s.nodes == nil {
-			break
+	for _, t := range g.inputTensors {
+		exists(t)
+	}
+	for len(linear) > 0 || len(elementwise) > 0 {
+		var s step
+		if len(linear) > 0 {
+			s.nodes = []int{heap.Pop(&linear).(int)}
+		} else {
+			slices.Sort(elementwise)
+			s.nodes, elementwise = elementwise, nil
 		}
 		g.steps = append(g.steps, s)
+		for _, i := range s.nodes {
+			exists(g.nodes[i].out)
+		}
 	}
 	g.findDrops()
+}
+
+// nodeHeap is a heap of nodes, the first of the model on top.
+type nodeHeap []int
+
+func (h nodeHeap) Len() int           { return len(h) }
+func (h nodeHeap) Less(i, j int) bool { return h[i] < h[j] }
+func (h nodeHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *nodeHeap) Push(i any)        { *h = append(*h, i.(int)) }
+func (h *nodeHeap) Pop() any {
+	old := *h
+	i := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return i
 }
 
 // needed marks the nodes that an output depends on.

@@ -49,7 +49,7 @@ type live struct {
 }
 
 // A cross is the covariance between two tensors, a's elements the rows. It is
-// stored one way round, and absent where the covariance is zero.
+// stored one way round.
 type cross struct {
 	a, b  Tensor
 	m     blas64.General
@@ -61,10 +61,12 @@ type cross struct {
 // used by one call at a time. The zero value is ready for use.
 type Workspace struct {
 	arena   arena
-	live    []live // by tensor; the zero value where not live
-	cross   []cross
-	moments []layer.Moments // by member of an elementwise step
+	live    []live              // by tensor; the zero value where not live
+	alive   []Tensor            // those that are live
+	cross   map[[2]Tensor]cross // by the two tensors, the smaller first; absent where zero
+	moments []layer.Moments     // by member of an elementwise step
 	args    [][]float64
+	units   []int // by member: the float64 planned for its moments
 	largest struct {
 		tensor Tensor
 		bytes  int64
@@ -82,19 +84,42 @@ func (w *Workspace) reset(tensors int, dry bool) {
 	}
 	w.live = w.live[:tensors]
 	clear(w.live)
-	w.cross = w.cross[:0]
+	w.alive = w.alive[:0]
+	if w.cross == nil {
+		w.cross = make(map[[2]Tensor]cross)
+	}
+	clear(w.cross)
 	w.largest.tensor, w.largest.bytes = 0, 0
+	if dry {
+		w.units = w.units[:0]
+	}
 }
 
-// vector allocates n elements.
-func (w *Workspace) vector(n int) ([]float64, span) {
-	p := w.arena.alloc(n)
+// vector allocates n elements on behalf of tensor t.
+func (w *Workspace) vector(t Tensor, n int) ([]float64, span) {
+	p := w.alloc(t, n)
 	return w.arena.slice(p, n), p
 }
 
-// diagonal allocates a diagonal block of n variances.
-func (w *Workspace) diagonal(n int) block {
-	v, place := w.vector(n)
+// planMoments notes that member p of a step needs moments of n float64.
+func (w *Workspace) planMoments(p, n int) {
+	for len(w.units) <= p {
+		w.units = append(w.units, 0)
+	}
+	w.units[p] = max(w.units[p], n)
+}
+
+// alloc allocates n elements and keeps the largest piece for messages.
+func (w *Workspace) alloc(t Tensor, n int) span {
+	if b := 8 * int64(n); b > w.largest.bytes {
+		w.largest.tensor, w.largest.bytes = t, b
+	}
+	return w.arena.alloc(n)
+}
+
+// diagonal allocates a diagonal block of tensor t with n elements.
+func (w *Workspace) diagonal(t Tensor, n int) block {
+	v, place := w.vector(t, n)
 	return block{n: n, diagonal: true, v: v, place: place}
 }
 
@@ -106,22 +131,26 @@ func (w *Workspace) dense(t Tensor, n int) block {
 
 // matrix allocates an r x c matrix on behalf of tensor t.
 func (w *Workspace) matrix(t Tensor, r, c int) (blas64.General, span) {
-	p := w.arena.alloc(r * c)
-	if b := int64(r) * int64(c) * 8; b > w.largest.bytes {
-		w.largest.tensor, w.largest.bytes = t, b
-	}
+	p := w.alloc(t, r*c)
 	return blas64.General{Rows: r, Cols: c, Stride: c, Data: w.arena.slice(p, r*c)}, p
 }
 
-// findCross returns the index of the covariance between a and b in w.cross,
-// whichever way round it is stored, and -1 if it is zero.
-func (w *Workspace) findCross(a, b Tensor) int {
-	for i := range w.cross {
-		if c := &w.cross[i]; c.a == a && c.b == b || c.a == b && c.b == a {
-			return i
-		}
-	}
-	return -1
+// keep makes l the state of tensor t.
+func (w *Workspace) keep(t Tensor, l live) {
+	w.live[t] = l
+	w.alive = append(w.alive, t)
+}
+
+// covariance returns the covariance between a and b, whichever way round it is
+// stored; ok is false if it is zero.
+func (w *Workspace) covariance(a, b Tensor) (c cross, ok bool) {
+	c, ok = w.cross[[2]Tensor{min(a, b), max(a, b)}]
+	return c, ok
+}
+
+// setCovariance stores c.
+func (w *Workspace) setCovariance(c cross) {
+	w.cross[[2]Tensor{min(c.a, c.b), max(c.a, c.b)}] = c
 }
 
 // drop frees tensor t and its covariances.
@@ -130,16 +159,16 @@ func (w *Workspace) drop(t Tensor) {
 	w.arena.release(l.place)
 	w.arena.release(l.cov.place)
 	*l = live{}
-	kept := w.cross[:0]
-	for _, c := range w.cross {
-		if c.a == t || c.b == t {
+	kept := w.alive[:0]
+	for _, u := range w.alive {
+		if u == t {
+			continue
+		}
+		kept = append(kept, u)
+		if c, ok := w.covariance(t, u); ok {
 			w.arena.release(c.place)
-		} else {
-			kept = append(kept, c)
+			delete(w.cross, [2]Tensor{min(t, u), max(t, u)})
 		}
 	}
-	w.cross = kept
+	w.alive = kept
 }
-
-// isLive reports whether l is the state of a tensor.
-func (l *live) isLive() bool { return l.cov.n > 0 }

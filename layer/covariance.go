@@ -30,7 +30,7 @@ func CovarianceTo(ctx context.Context, dst, c blas64.General, f, g *Moments, sym
 		}
 		return cov, acc.Bound, nil
 	}
-	bound, err := s.Run(ctx, o.Threads, dst, c)
+	bound, excess, err := s.Run(ctx, o.Threads, dst, c)
 	if err != nil {
 		return covprop.Accuracy{}, err
 	}
@@ -41,6 +41,9 @@ func CovarianceTo(ctx context.Context, dst, c blas64.General, f, g *Moments, sym
 	}
 	acc := covprop.CertifiedBy(bound, truncation).Worse(worst)
 	acc.Bound = bound
+	if excess > o.tol() {
+		acc = covprop.ApproximatedBy(excess, "a correlation came out above 1 and was taken as 1: the input covariance is not quite positive semidefinite")
+	}
 	return acc, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/covprop/covprop"
 	"github.com/covprop/covprop/activation"
@@ -140,6 +141,8 @@ type Moments struct {
 	Variance []float64        // (n) Var g(X)
 	Gain     []float64        // (n) E g'(X)
 	Accuracy covprop.Accuracy // of all of them: the worst
+	// Uncertain says that an input has a variance above zero.
+	Uncertain bool
 
 	rule  *Elementwise
 	units kernel.Units
@@ -196,6 +199,7 @@ func (e *Elementwise) MomentsTo(ctx context.Context, m *Moments, mu, v []float64
 	if err != nil {
 		return err
 	}
+	m.Uncertain = slices.ContainsFunc(v, func(x float64) bool { return x > 0 })
 	m.Accuracy = covprop.Accuracy{}
 	for _, a := range m.acc {
 		m.Accuracy = m.Accuracy.Worse(a)
@@ -218,14 +222,20 @@ func (m *Moments) unit(i int, h []float64, mu, v float64, o Options) (covprop.Ac
 	}
 	m.Mean[i] = h[0]
 	if sigma == 0 {
-		m.Gain[i] = a.Derivative(mu)
+		// The gain of a certain input meets only zero covariances; an
+		// infinite slope, as of a root at 0, plays no part.
+		if m.Gain[i] = a.Derivative(mu); math.IsInf(m.Gain[i], 0) || math.IsNaN(m.Gain[i]) {
+			m.Gain[i] = 0
+		}
 	} else {
 		m.Gain[i] = h[1] / sigma
 	}
 	full := variance
+	u.Mu[i], u.In[i], u.Out[i] = mu, sigma, math.Sqrt(full)
+	acc = m.tails(i, h, full, acc)
 	if o.Order > 0 && o.TruncateDiagonal {
 		variance = 0
-		for k := min(o.Order, len(h)-1); k >= 1; k-- {
+		for k := o.Order; k >= 1; k-- {
 			variance += h[k] * h[k]
 		}
 		if full > 0 {
@@ -233,8 +243,7 @@ func (m *Moments) unit(i int, h []float64, mu, v float64, o Options) (covprop.Ac
 		}
 	}
 	m.Variance[i] = variance
-	u.Mu[i], u.In[i], u.Out[i] = mu, sigma, math.Sqrt(full)
-	return m.tails(i, h, full, acc), nil
+	return acc, nil
 }
 
 // tails stores the coefficients of unit i in units of its output standard
@@ -286,6 +295,17 @@ func noise(acc covprop.Accuracy) float64 { return 64*0x1p-52 + 2*min(acc.Bound, 
 // consistency is the excess of sum h_k^2 over the variance that is no longer
 // rounding.
 const consistency = 1e-8
+
+// UnitFloats is the number of float64 that Moments hold for a unit, with and
+// without covariances to follow. A unit that needs a longer series takes
+// another longOrder+1.
+func UnitFloats(covariances bool, order int) int {
+	k := max(1, order)
+	if covariances {
+		k = max(k, kernel.MaxOrder)
+	}
+	return 6 + k + len(kernel.Orders)
+}
 
 // resize returns a slice of length n, s itself where it has room.
 func resize[T any](s []T, n int) []T {

@@ -50,8 +50,10 @@ type Series struct {
 const seriesTile = 64
 
 // Run writes the covariances to dst, which is c itself or does not overlap
-// it, and returns the largest bound on an entry's error.
-func (s *Series) Run(ctx context.Context, threads int, dst, c blas64.General) (bound float64, err error) {
+// it, and returns the largest bound on an entry's error. excess is by how much
+// the largest correlation in c exceeds 1; it was taken as 1. Rounding can cause
+// that, and a c that is not positive semidefinite.
+func (s *Series) Run(ctx context.Context, threads int, dst, c blas64.General) (bound, excess float64, err error) {
 	if c.Rows != s.F.N || c.Cols != s.G.N || dst.Rows != c.Rows || dst.Cols != c.Cols {
 		panic(badShape)
 	}
@@ -59,27 +61,28 @@ func (s *Series) Run(ctx context.Context, threads int, dst, c blas64.General) (b
 	if tr*tc <= 1 {
 		threads = 1
 	}
-	bounds := make([]float64, tr*tc)
+	bounds := make([][2]float64, tr*tc)
 	err = Parallel(ctx, threads, tr*tc, func(t int) error {
 		i, j := t/tc*seriesTile, t%tc*seriesTile
 		if s.Symmetric && j > i {
 			return nil
 		}
-		b, err := s.tile(ctx, dst, c, i, j)
-		bounds[t] = b
+		b, e, err := s.tile(ctx, dst, c, i, j)
+		bounds[t] = [2]float64{b, e}
 		return err
 	})
 	for _, b := range bounds {
-		bound = max(bound, b)
+		bound, excess = max(bound, b[0]), max(excess, b[1])
 	}
 	if err == nil && s.Symmetric {
 		Mirror(dst)
 	}
-	return bound, err
+	return bound, excess, err
 }
 
-// tile computes the tile whose first entry is (i0, j0) and returns its bound.
-func (s *Series) tile(ctx context.Context, dst, c blas64.General, i0, j0 int) (bound float64, err error) {
+// tile computes the tile whose first entry is (i0, j0) and returns its bound
+// and excess.
+func (s *Series) tile(ctx context.Context, dst, c blas64.General, i0, j0 int) (bound, excess float64, err error) {
 	m, n := min(seriesTile, c.Rows-i0), min(seriesTile, c.Cols-j0)
 	var rho [seriesTile * seriesTile]float64
 	var hard [seriesTile]uint64 // bit j of hard[i]: entry (i, j) needs more than MaxOrder terms
@@ -92,7 +95,9 @@ func (s *Series) tile(ctx context.Context, dst, c blas64.General, i0, j0 int) (b
 	for i := range m {
 		row := c.Data[(i0+i)*c.Stride+j0:][:n]
 		for j := range cols(i) {
-			rho[i*seriesTile+j] = Correlation(row[j], s.F.In[i0+i], s.G.In[j0+j])
+			r := Correlation(row[j], s.F.In[i0+i], s.G.In[j0+j])
+			excess = max(excess, math.Abs(r)-1)
+			rho[i*seriesTile+j] = max(-1, min(1, r))
 		}
 	}
 
@@ -142,17 +147,17 @@ func (s *Series) tile(ctx context.Context, dst, c blas64.General, i0, j0 int) (b
 				continue
 			}
 			if err := ctx.Err(); err != nil {
-				return bound, err
+				return bound, excess, err
 			}
 			cov, b, err := s.Hard(i0+i, j0+j, rho[i*seriesTile+j])
 			if err != nil {
-				return bound, err
+				return bound, excess, err
 			}
 			out[j] = cov
 			bound = max(bound, b)
 		}
 	}
-	return bound, nil
+	return bound, excess, nil
 }
 
 // choose returns the smallest order of the grid whose bound meets the
@@ -227,13 +232,12 @@ func remainder(r float64, k int, tf, tg float64) float64 {
 	return p * tf * tg
 }
 
-// Correlation returns c / (s1 s2), 0 where a standard deviation is 0. Rounding
-// in c and in the variances can push a perfect correlation past 1; it is 1.
+// Correlation returns c / (s1 s2), 0 where a standard deviation is 0.
 func Correlation(c, s1, s2 float64) float64 {
 	if c == 0 || s1 == 0 || s2 == 0 {
 		return 0
 	}
-	return max(-1, min(1, c/s1/s2))
+	return c / s1 / s2
 }
 
 func maxOf(x []float64) float64 {

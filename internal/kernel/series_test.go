@@ -42,7 +42,7 @@ func geometric(rng *rand.Rand, n int) (*Units, []float64) {
 }
 
 func exact(f, g *Units, qf, qg []float64, i, j int, c float64) float64 {
-	x := Correlation(c, f.In[i], g.In[j]) * math.Sqrt(qf[i]*qg[j])
+	x := max(-1, min(1, Correlation(c, f.In[i], g.In[j]))) * math.Sqrt(qf[i]*qg[j])
 	return f.Out[i] * g.Out[j] * math.Sqrt((1-qf[i])*(1-qg[j])/(qf[i]*qg[j])) * x / (1 - x)
 }
 
@@ -81,7 +81,7 @@ func TestSeries(t *testing.T) {
 					s.Hard = func(i, j int, rho float64) (float64, float64, error) {
 						return exact(f, g, qf, qg, i, j, rho*f.In[i]*g.In[j]), 0, nil
 					}
-					bound, err := s.Run(context.Background(), 2, c, c) // in place
+					bound, _, err := s.Run(context.Background(), 2, c, c) // in place
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -122,7 +122,7 @@ func TestFixedOrder(t *testing.T) {
 	for _, order := range []int{1, 2, 5, 64} {
 		dst := random(rng, 70, 70)
 		s := Series{F: f, G: f, Order: order}
-		bound, err := s.Run(context.Background(), 1, dst, c)
+		bound, _, err := s.Run(context.Background(), 1, dst, c)
 		if err != nil {
 			t.Fatal(err)
 		}
