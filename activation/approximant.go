@@ -81,8 +81,8 @@ func approximate(a approximated, h []float64, mu, sigma, tol float64) (variance,
 		if !(s > 0) || !(2*err/s <= tol) {
 			return 0, 0, false
 		}
-		if bound > tol {
-			continue
+		if !(bound <= tol) {
+			continue // also NaN: s^2 sigma^2 overflows
 		}
 		if len(h) > n {
 			a.approximant(h, mu, sigma)

@@ -75,3 +75,16 @@ func TestApproximant(t *testing.T) {
 		}
 	}
 }
+
+// A gate that is very steep is a kink: x logistic(beta x) tends to ReLU.
+func TestSteepGate(t *testing.T) {
+	for _, beta := range []float64{1e30, 1e160, 1e200} {
+		for _, x := range inputs {
+			v, acc := Marginal(QuickGELU(beta), nil, x.mu, x.sigma, 1e-9)
+			want := ReLU().Variance(x.mu, x.sigma)
+			if !(math.Abs(v-want) <= 1e-12*want) || !(acc.Bound <= 1e-11) {
+				t.Errorf("quick_gelu_%g%v: variance %v, want %v, %v", beta, x, v, want, acc)
+			}
+		}
+	}
+}

@@ -79,7 +79,8 @@ func (e elu) Derivative(x float64) float64 {
 // The recurrence multiplies the error of n_1 by up to exp(s^2/2), reached at
 // k = s^2. For a + 2s < 0 the n_k grow as fast, being nearly those of
 // e^{beta X}. Otherwise the kink keeps them small, and unless s is small too,
-// quadrature gives them up to k = s^2.
+// quadrature gives them up to k = s^2; where a is so far below 0 that they
+// underflow, the recurrence gives 0.
 func (e elu) Coefficients(h []float64, mu, sigma float64) {
 	if sigma == 0 {
 		clear(h)
@@ -99,7 +100,7 @@ func (e elu) Coefficients(h []float64, mu, sigma float64) {
 	}
 	first := 1
 	n := s * tilted(a, s)
-	if s > 2 && a+2*s > 0 {
+	if s > 2 && a+2*s > 0 && a > -2*farthestTail {
 		first = int(min(s*s, float64(len(h)-1)))
 		n = e.addLow(h[:first+1], a, s)
 	} else {
@@ -125,8 +126,11 @@ func tilted(a, s float64) float64 {
 // (e^{m + s^2/2} - 1) P - (Phi(-a) - P), the second term by quadrature of the
 // density, which is analytic and nearly constant on [a, a+s].
 func negativeMean(a, s float64) float64 {
-	if math.Abs(s) > 0.5 {
+	switch {
+	case math.Abs(s) > 0.5:
 		return tilted(a, s) - special.CDF(-a)
+	case a > farthestTail:
+		return 0 // where e^{m + s^2/2} may overflow
 	}
 	nodes, weights := special.GaussLegendre(16)
 	mass := 0.0
@@ -185,22 +189,23 @@ func (e elu) addLow(h []float64, a, s float64) (last float64) {
 // On each side of the kink z = -a the integrand is a sum of Gaussians with
 // centres 0, s and 2s, cut off at the kink, where they change at the rates |a|
 // and |s|; from there the panels grow to a width of 1.5. The error is rounding.
-// The variance is NaN if a or s is not finite.
+// The variance is NaN if a or s is not finite, and for beta < 0 also if the
+// centre 2s, where e^{beta X} has the size e^{-m-2s^2}, is out of float64's reach.
 func (e elu) Variance(mu, sigma float64) float64 {
 	if sigma == 0 {
 		return 0
 	}
 	a, s := mu/sigma, e.beta*sigma
-	if math.IsNaN(a-a) || math.IsNaN(s-s) {
+	const reach, unseen = 10, 40 // phi(10) = 8e-23, phi(40) = 0
+	if math.IsNaN(a-a) || math.IsNaN(s-s) || 2*s-reach < -unseen {
 		return math.NaN()
 	}
 	var m momentSum
-	const reach, unseen = 10, 40 // phi(10) = 8e-23, phi(40) = 0
 	kink, scale := -a, 1/max(min(math.Abs(a), unseen), math.Abs(s))
-	if lo, hi := -reach+min(0, 2*s), min(kink, reach+max(0, 2*s)); lo < hi {
+	if lo, hi := -reach+min(0, 2*s), min(kink, reach+max(0, 2*s), unseen); lo < hi {
 		m.add(hi, lo, scale, func(z float64) float64 { return e.left(z, mu, sigma) })
 	}
-	if lo, hi := max(kink, -reach), max(kink, 0)+reach; lo < hi {
+	if lo, hi := max(kink, -reach), min(max(kink, 0)+reach, unseen); lo < hi {
 		m.add(lo, hi, scale, func(z float64) float64 { return e.right(z, mu, sigma) })
 	}
 	return e.gamma * e.gamma * (m.second - m.first*m.first)

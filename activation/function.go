@@ -17,8 +17,9 @@ import (
 // never uses it: it is h_1/sigma. kinks are the points where f is not smooth,
 // where it or a derivative jumps: a kink that is not declared costs time and
 // accuracy. A place where f changes within much less than a standard deviation
-// of the input is worth declaring too, since the nodes may miss it. Kinks must
-// be finite; their order does not matter.
+// of the input is worth declaring too. The nodes may miss what is not declared,
+// and then the estimate of the error misses it as well. Kinks must be finite;
+// their order does not matter.
 //
 // Two calls of New give different activations, even with the same arguments.
 func New(name string, f, derivative func(float64) float64, kinks ...float64) (Activation, error) {

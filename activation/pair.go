@@ -150,6 +150,12 @@ func (c *centred) strip() float64 {
 	return 0
 }
 
+// users reports whether the activation is a user's function.
+func (c *centred) users() bool {
+	_, is := c.formula.(*function)
+	return is
+}
+
 // outer reports whether conditional should condition on the variable of f: the
 // other function needs a mean, best a closed form, and where both have one, or
 // neither, that of the function with the smaller mean in its own deviations is
@@ -251,15 +257,19 @@ func rotation(rho float64) (a, b float64) {
 //
 // by the trapezoidal rule, which converges geometrically for analytic functions
 // (Trefethen & Weideman 2014, DOI 10.1137/130932132): the error at step h is
-// about the square of that at 2h, whose nodes are among those of h.
+// about the square of that at 2h, whose nodes are among those of h. Nobody
+// knows whether a user's function is analytic: for it the error at 2h counts.
 func plane(f, g centred, p Pair, hu, hv float64) (cov, estimate float64) {
 	scale := f.sd * g.sd
 	for {
 		fine, coarse, size := planeSum(f, g, p, hu, hv)
-		diff := math.Abs(fine-coarse) / scale
-		estimate = min(diff, diff*diff) + epsilon*(4+size/scale)
+		missing := math.Abs(fine-coarse) / scale
+		if !f.users() && !g.users() {
+			missing = min(missing, missing*missing)
+		}
+		estimate = missing + epsilon*(4+size/scale)
 		hu, hv = hu/2, hv/2
-		if !(diff*diff > planeTarget) || hu*hv*planeNodes < 4*planeReach*planeReach {
+		if !(missing > planeTarget) || hu*hv*planeNodes < 4*planeReach*planeReach {
 			return fine, estimate
 		}
 	}

@@ -20,8 +20,9 @@ const (
 	panelError   = 1e-15 // refine panels above it, relative to the scale
 	negligible   = 1e-17 // stop extending the range below it, relative to the scale
 	maxPanels    = 320
-	maxSweeps    = 56 // halvings that take a panel of width 2.6 to rounding
-	breakMargin  = 6  // the range goes at least this far beyond a break
+	maxSweeps    = 56    // halvings that take a panel of width 2.6 to rounding
+	breakMargin  = 6     // the range goes at least this far beyond a break
+	narrowest    = 1e-18 // a transition that is shorter, in z, is a kink
 	densityScale = 0.398942280401432677939946059934381868
 )
 
@@ -115,7 +116,7 @@ func (r *panels) addBreaks(breaks []float64, strip, mu, sigma float64) {
 	for _, b := range breaks {
 		z := (b - mu) / sigma
 		add(z)
-		for d := strip / math.Abs(sigma); d < panelWidth; d *= 4 {
+		for d := max(strip/math.Abs(sigma), narrowest); d < panelWidth; d *= 4 {
 			add(z - d)
 			add(z + d)
 		}

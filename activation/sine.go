@@ -85,7 +85,7 @@ func harmonicCovariance(o, b harmonic, p Pair) float64 {
 	ss := p.Sigma1 * p.Sigma2
 	c := math.Abs(p.Rho) * ss
 	d := p.Sigma1 - p.Sigma2
-	scale := math.Exp(-0.5*d*d - ss*(1-math.Abs(p.Rho)))
+	scale := math.Exp(-0.5*d*d - p.Sigma1*(1-math.Abs(p.Rho))*p.Sigma2)
 	e := math.Expm1(-c)
 	sinh := math.Copysign(-0.5*scale*math.Expm1(-2*c), p.Rho)
 	cosh1 := 0.5 * scale * e * e

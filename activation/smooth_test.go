@@ -160,6 +160,51 @@ func TestSmoothBessel(t *testing.T) {
 	}
 }
 
+// Far from the kink a unit is linear or saturated, however steep its
+// exponential is.
+func TestELUFar(t *testing.T) {
+	h := make([]float64, 3)
+	for _, g := range []Activation{ELU(1), ELU(-2), CELU(1), CELU(0.01), CELU(1e-10), SELU(2, 1)} {
+		for _, mu := range []float64{20, 1e4, 1e8} {
+			for _, sigma := range []float64{1e-3, 0.1, 0.5} {
+				g.Coefficients(h, mu, sigma)
+				v := g.Variance(mu, sigma)
+				if e := math.Abs(v/(sigma*sigma) - 1); h[0] != mu || h[1] != sigma || h[2] != 0 || !(e <= 1e-14) {
+					t.Errorf("%s(%v, %v): coefficients %v, variance %v", g.Name(), mu, sigma, h, v)
+				}
+			}
+		}
+	}
+	for _, alpha := range []float64{1, 0.01, 1e-10} {
+		for _, sigma := range []float64{1e-3, 0.1, 100} {
+			g := CELU(alpha)
+			g.Coefficients(h, -1e8, sigma)
+			if v := g.Variance(-1e8, sigma); h[0] != -alpha || h[1] != 0 || h[2] != 0 || v != 0 {
+				t.Errorf("%s(-1e8, %v): coefficients %v, variance %v", g.Name(), sigma, h, v)
+			}
+		}
+	}
+	// With beta = -1 the variance is about e^{-2 mu + 2 sigma^2}; at sigma = 25
+	// it comes from where phi underflows, and is not a number rather than wrong.
+	if v, want := CELU(-1).Variance(-100, 8), math.Exp(200+128); !(math.Abs(v/want-1) <= 1e-12) {
+		t.Errorf("celu_-1(-100, 8): variance %v, want %v", v, want)
+	}
+	if v := CELU(-1).Variance(500, 25); !math.IsNaN(v) {
+		t.Errorf("celu_-1(500, 25): variance %v", v)
+	}
+}
+
+// A phase that is uniform leaves the variance 1/2, also where sigma^2 overflows.
+func TestHarmonicWide(t *testing.T) {
+	for _, g := range []Activation{Sin(), Cos()} {
+		for _, sigma := range []float64{40, 1e100, 1e200} {
+			if v := g.Variance(0.3, sigma); v != 0.5 {
+				t.Errorf("%s(0.3, %v): variance %v", g.Name(), sigma, v)
+			}
+		}
+	}
+}
+
 // Within (-1, 1) the pair form is the Mehler series.
 func TestSmoothPairSeries(t *testing.T) {
 	families := smoothFamilies(t)
