@@ -8,14 +8,14 @@ import (
 )
 
 // ELU returns the exponential linear unit (Clevert et al. 2016): x for x > 0
-// and alpha (e^x - 1) below, named "elu_1" after alpha.
+// and alpha (e^x - 1) below, named "elu_1" after alpha, which must be finite.
 func ELU(alpha float64) Activation {
 	return elu{"elu_" + formatNumber(alpha), alpha, 1, 1}
 }
 
 // CELU returns the continuously differentiable ELU (Barron 2017): x for x > 0
-// and alpha (e^{x/alpha} - 1) below, named "celu_2" after alpha. alpha = 0 is
-// the limit, ReLU.
+// and alpha (e^{x/alpha} - 1) below, named "celu_2" after alpha, which must be
+// finite. alpha = 0 is the limit, ReLU.
 func CELU(alpha float64) Activation {
 	name := "celu_" + formatNumber(alpha)
 	if alpha == 0 {
@@ -26,7 +26,7 @@ func CELU(alpha float64) Activation {
 
 // SELU returns the scaled ELU (Klambauer et al. 2017): gamma times ELU(alpha),
 // named "selu" for the published alpha and gamma, also where they are rounded
-// to float32, and "selu_alpha_gamma" otherwise.
+// to float32, and "selu_alpha_gamma" otherwise. Both must be finite.
 func SELU(alpha, gamma float64) Activation {
 	const stdAlpha, stdGamma = 1.6732632423543772, 1.0507009873554805
 	name := "selu"

@@ -25,7 +25,8 @@ import (
 //     sum to no more than the variance, and their series and
 //     activation.Covariance give the covariance of a pair;
 //   - sigma = 0 is the point and sigma -> 0 its linearisation;
-//   - in the tails nothing is NaN, infinite without need, or negative;
+//   - in the tails, and a thousand away, nothing is NaN, infinite without need,
+//     or negative;
 //   - concurrent calls agree.
 func TestActivation(t *testing.T, a activation.Activation) {
 	t.Helper()
@@ -48,6 +49,7 @@ func activationChecks(a activation.Activation) []check {
 		{"point", s.point},
 		{"small sigma", s.smallSigma},
 		{"tails", s.tails},
+		{"far", s.far},
 		{"concurrent", s.concurrent},
 	}
 }
@@ -320,22 +322,49 @@ func (s activationSuite) tails() error {
 }
 
 func (s activationSuite) tail(in input) error {
+	if err := s.finite(in); err != nil {
+		return err
+	}
+	var h [1]float64
+	s.Coefficients(h[:], in.mu, in.sigma)
+	mean, variance := s.moments(in)
+	return errors.Join(
+		closeTo("the mean h_0", h[0], mean, DefaultTol*math.Max(math.Sqrt(variance), math.Abs(mean))+math.Sqrt(unresolved)),
+		closeTo("the variance", s.Variance(in.mu, in.sigma), variance, DefaultTol*variance+unresolved),
+	)
+}
+
+// finite refuses coefficients that are not finite and variances that are not,
+// or are negative.
+func (s activationSuite) finite(in input) error {
 	h := make([]float64, 32)
 	s.Coefficients(h, in.mu, in.sigma)
-	v := s.Variance(in.mu, in.sigma)
-	mean, variance := s.moments(in)
 	for k, x := range h {
 		if math.IsNaN(x) || math.IsInf(x, 0) {
 			return fmt.Errorf("h_%d is %v", k, x)
 		}
 	}
-	if !(v >= 0) || math.IsInf(v, 1) {
+	if v := s.Variance(in.mu, in.sigma); !(v >= 0) || math.IsInf(v, 1) {
 		return fmt.Errorf("the variance is %v", v)
 	}
-	return errors.Join(
-		closeTo("the mean h_0", h[0], mean, DefaultTol*math.Max(math.Sqrt(variance), math.Abs(mean))+math.Sqrt(unresolved)),
-		closeTo("the variance", v, variance, DefaultTol*variance+unresolved),
-	)
+	return nil
+}
+
+// far goes where an exponential overflows, unless the function itself is huge
+// there.
+func (s activationSuite) far() error {
+	for _, mu := range []float64{-1000, 1000} {
+		if !(math.Abs(s.Apply(mu)) < 1e100) {
+			continue
+		}
+		for _, sigma := range []float64{0.01, 1, 3} {
+			in := input{mu, sigma}
+			if err := s.finite(in); err != nil {
+				return fmt.Errorf("%s: %w", in, err)
+			}
+		}
+	}
+	return nil
 }
 
 func (s activationSuite) concurrent() error {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/covprop/covprop/activation"
+	"github.com/covprop/covprop/internal/special"
 )
 
 func TestActivationsConform(t *testing.T) {
@@ -149,6 +150,9 @@ func TestBrokenActivationsFail(t *testing.T) {
 			if mu < -30*sigma {
 				h[len(h)-1] = math.NaN()
 			}
+		}}},
+		{"Inf times 0 where e^x overflows", "far", flawed{coefficients: func(h []float64, mu, _ float64) {
+			h[0] += math.Expm1(mu) * special.CDF(-mu)
 		}}},
 		{"hidden state", "concurrent", flawed{variance: func(v, _, _ float64) float64 {
 			return v * (1 + 1e-15*float64(calls.Add(1)))
