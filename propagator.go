@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"gonum.org/v1/gonum/blas/blas64"
+	"gonum.org/v1/gonum/mat"
 )
 
 // A Propagator maps a Gaussian input to the first two moments of an output.
@@ -31,6 +32,9 @@ type Result struct {
 	Nodes []NodeAccuracy
 	// StandardErrors is set by sampling methods only.
 	StandardErrors *StandardErrors
+	// InputCov, (outputs, inputs), is the covariance Cov(y, x) between the
+	// outputs and the input vector; nil unless it was asked for.
+	InputCov *mat.Dense
 }
 
 // An Output names elements Offset to Offset+Len-1 of the result's vector.

@@ -64,6 +64,10 @@ func Marginal(a Activation, h []float64, mu, sigma, tol float64) (variance float
 	return a.Variance(mu, sigma), covprop.Accuracy{}
 }
 
+// Linearized is the reason of an Accuracy where an activation was replaced by
+// its tangent at the mean.
+const Linearized = "linearised at the mean"
+
 // An exactnesser states the exactness of its marginals.
 type exactnesser interface{ exactness() covprop.Accuracy }
 

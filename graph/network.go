@@ -58,6 +58,10 @@ type Options struct {
 	TruncateDiagonal bool
 	// Diagonal ignores all covariances: moment matching of single units.
 	Diagonal bool
+	// KeepInput adds the covariance between outputs and inputs to the result.
+	KeepInput bool
+	// Strict makes it an error to linearise a node that has no better rule.
+	Strict bool
 	// Threads is the number of threads; zero means all processors. Results
 	// do not depend on it.
 	Threads int

@@ -124,6 +124,8 @@ type Options struct {
 	TruncateDiagonal bool
 	// Threads is the number of threads to use; zero means one.
 	Threads int
+	// Strict makes linearisation an error.
+	Strict bool
 }
 
 func (o Options) tol() float64 {

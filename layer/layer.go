@@ -2,8 +2,9 @@
 // two moments of their Gaussian input to those of their output, one rule a
 // file.
 //
-// A rule is either [Linear], and then exact, or [*Elementwise], a nonlinear
-// activation of every element. Both act on a covariance through their gain
+// A rule is [Linear], and then exact, or [*Elementwise], a nonlinear
+// activation of every element, or else [Nonlinear], such as a product, a
+// maximum or a normalisation. All act on a covariance through their gain
 // G = E[df/dx]: Cov(f(X), U) = G Cov(X, U) for every U jointly Gaussian with X
 // (Stein 1981), so a step needs no knowledge of the tensors beside it.
 // Covariances are blas64.General blocks, row by row, rows for the tensor named

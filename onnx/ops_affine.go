@@ -8,6 +8,12 @@ import (
 	"github.com/covprop/covprop/layer"
 )
 
+// affineOps are affine maps.
+var affineOps = map[string]op{
+	"MatMul": {since: 6, inputs: 2, kind: "affine", fold: foldMatMul, shape: matMulShape, rule: matMulRule},
+	"Gemm":   {since: 6, inputs: 3, kind: "affine", fold: foldGemm, shape: gemmShape, rule: gemmRule},
+}
+
 // matMulDims is the sizes of a product: batches of (m, k) times (k, n).
 type matMulDims struct {
 	batchA, batchB, batch []int

@@ -10,6 +10,19 @@ import (
 	"github.com/covprop/covprop/layer"
 )
 
+// arithmeticOps are elementwise arithmetic.
+var arithmeticOps = map[string]op{
+	"Add":   {since: 6, inputs: 2, kind: "sum", fold: foldBinary(addNumbers), shape: binaryShape, rule: addRule(1)},
+	"Sub":   {since: 6, inputs: 2, kind: "sum", fold: foldBinary(subNumbers), shape: binaryShape, rule: addRule(-1)},
+	"Mul":   {since: 6, inputs: 2, kind: "scale", fold: foldBinary(mulNumbers), shape: binaryShape, rule: mulRule},
+	"Div":   {since: 6, inputs: 2, kind: "scale", fold: foldBinary(divNumbers), shape: binaryShape, rule: divRule},
+	"Pow":   {since: 6, inputs: 2, kind: "polynomial", fold: foldBinary(powNumbers), shape: binaryShape, rule: powRule},
+	"PRelu": {since: 6, inputs: 2, kind: "leaky_relu", fold: foldPRelu, shape: sameShape, rule: preluRule},
+	"Neg":   {since: 6, kind: "scale", fold: foldNeg, shape: sameShape, rule: negRule},
+	"Sum":   {since: 6, inputs: math.MaxInt, kind: "sum", fold: foldSum, shape: sumShape, rule: sumRule},
+	"Mean":  {since: 6, inputs: math.MaxInt, kind: "sum", fold: foldSum, shape: sumShape, rule: sumRule},
+}
+
 // operands returns the shapes of a node's two inputs, aligned for broadcasting
 // at the last axis, and their common shape. Before opset 7 the second was
 // broadcast only if the attribute broadcast said so, and then from the axis

@@ -10,6 +10,33 @@ import (
 	"github.com/covprop/covprop/layer"
 )
 
+// activationOps apply an activation to every element.
+var activationOps = map[string]op{
+	"Abs":             unary(6, simple(abs)),
+	"Atan":            unary(7, simple(arctan)),
+	"Celu":            unary(12, celu),
+	"Clip":            takes(3, unary(6, clip)),
+	"Cos":             unary(7, simple(cos)),
+	"Elu":             unary(6, elu),
+	"Erf":             unary(9, simple(erf)),
+	"Exp":             unary(6, simple(exp)),
+	"Gelu":            unary(20, gelu),
+	"HardSigmoid":     unary(6, hardSigmoid),
+	"HardSwish":       unary(14, simple(hardSwish)),
+	"LeakyRelu":       unary(6, leakyRelu),
+	"Mish":            unary(18, simple(mish)),
+	"Relu":            unary(6, simple(relu)),
+	"Selu":            unary(6, selu),
+	"Sigmoid":         unary(6, simple(sigmoid)),
+	"Sign":            unary(9, simple(sign)),
+	"Sin":             unary(7, simple(sin)),
+	"Softplus":        unary(6, simple(softplus)),
+	"Softsign":        unary(6, simple(softsign)),
+	"Swish":           unary(24, swish),
+	"Tanh":            unary(6, simple(tanh)),
+	"ThresholdedRelu": unary(10, thresholdedRelu),
+}
+
 // makeAct returns the activation of a node.
 type makeAct func(n *node) (activation.Activation, error)
 

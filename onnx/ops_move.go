@@ -8,6 +8,23 @@ import (
 	"github.com/covprop/covprop/layer"
 )
 
+// moveOps have the same elements in another order or shape.
+var moveOps = map[string]op{
+	"Cast":      {since: 6, kind: "reshape", fold: foldCast, shape: castShape, rule: castRule},
+	"CastLike":  {since: 15, inputs: 2, kind: "reshape", fold: foldCast, ready: firstConstant, shape: castShape, rule: castRule},
+	"Dropout":   {since: 6, inputs: 3, kind: "reshape", fold: foldDropout, shape: dropoutShape, rule: sameRule},
+	"Expand":    takes(2, move(8, "select", expand)),
+	"Flatten":   move(6, "reshape", flatten),
+	"Gather":    takes(2, move(6, "select", gather)),
+	"Identity":  move(6, "reshape", identity),
+	"Reshape":   takes(2, move(6, "reshape", reshape)),
+	"Slice":     takes(5, move(6, "select", slice)),
+	"Split":     takes(2, move(6, "select", split)),
+	"Squeeze":   takes(2, move(6, "reshape", squeeze)),
+	"Transpose": move(6, "select", transpose),
+	"Unsqueeze": takes(2, move(6, "reshape", unsqueeze)),
+}
+
 // A view is a tensor made of elements of another one: all of them in their
 // order if index is nil, else those it lists.
 type view struct {

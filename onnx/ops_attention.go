@@ -1,0 +1,4 @@
+package onnx
+
+// attentionOps are attention and its parts.
+var attentionOps = map[string]op{}

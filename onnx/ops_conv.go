@@ -1,0 +1,4 @@
+package onnx
+
+// convOps are convolutions.
+var convOps = map[string]op{}

@@ -1,0 +1,4 @@
+package onnx
+
+// normOps normalise.
+var normOps = map[string]op{}

@@ -1,0 +1,4 @@
+package onnx
+
+// poolOps pool windows.
+var poolOps = map[string]op{}

@@ -1,0 +1,4 @@
+package onnx
+
+// reduceOps reduce axes.
+var reduceOps = map[string]op{}

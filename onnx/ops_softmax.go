@@ -1,0 +1,4 @@
+package onnx
+
+// softmaxOps are softmax and its relatives.
+var softmaxOps = map[string]op{}
