@@ -26,7 +26,7 @@ var order = [][]string{
 	{"internal/special", "internal/onnxpb"},
 	{"internal/kernel"},
 	{"."},
-	{"activation", "score"},
+	{"activation", "score", "classify"},
 	{"layer"},
 	{"graph"},
 	{"onnx", "baseline", "bayes"},
