@@ -124,8 +124,9 @@ func (b *Builder) Add(n Node) (Tensor, error) {
 				return fail("input %q is used twice, which the rule %q does not allow", b.tensors[t].name, n.Rule.Name())
 			}
 		}
+	case layer.Nonlinear:
 	default:
-		return fail("the rule %q is neither linear nor elementwise", n.Rule.Name())
+		return fail("the rule %q is neither linear, elementwise nor nonlinear", n.Rule.Name())
 	}
 	b.nodes = append(b.nodes, node{Node: n, out: out, in: in})
 	return out, nil

@@ -94,8 +94,36 @@ func (d *node) jacobian(dst blas64.General, jac []blas64.General, e *evaluation)
 		slope := make([]float64, dst.Rows)
 		r.DerivativeTo(slope, e.value[d.in[0]])
 		return layer.DiagonalGain(slope).MulTo(background, 1, dst, jac[d.in[0]], false)
+	case layer.Nonlinear:
+		return d.nonlinearJacobian(r, dst, jac, e)
 	}
 	return fmt.Errorf("the rule %q has no derivative", d.Rule.Name())
+}
+
+// nonlinearJacobian is jacobian for a nonlinear rule, whose gains are its
+// derivatives where nothing is uncertain.
+func (d *node) nonlinearJacobian(r layer.Nonlinear, dst blas64.General, jac []blas64.General, e *evaluation) error {
+	n := dst.Rows
+	at := &layer.Joint{}
+	for i, t := range d.in {
+		x := e.value[t]
+		at.Mean = append(at.Mean, x)
+		at.Cov = append(at.Cov, make([]layer.Block, i+1))
+		at.Cov[i][i].Diag = make([]float64, len(x))
+	}
+	y := layer.Response{
+		Mean: make([]float64, n), Cov: newGeneral(n, n),
+		Gain: make([]layer.Gain, len(d.in)), Work: make([]float64, r.WorkFloats(false)),
+	}
+	if _, err := r.MomentsTo(background, &y, at, layer.Options{Threads: 1}); err != nil {
+		return err
+	}
+	for i, t := range d.in {
+		if err := y.Gain[i].MulTo(background, 1, dst, jac[t], i > 0); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // evaluation holds the values of all tensors of one forward pass.

@@ -132,7 +132,7 @@ func (n *Network) layerOptions() layer.Options {
 	if threads == 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
-	return layer.Options{Tol: n.opts.Tol, Order: n.opts.Order, TruncateDiagonal: n.opts.TruncateDiagonal, Threads: threads}
+	return layer.Options{Tol: n.opts.Tol, Order: n.opts.Order, TruncateDiagonal: n.opts.TruncateDiagonal, Threads: threads, Strict: n.opts.Strict}
 }
 
 // A run is one propagation, or the dry run that plans it: then it only
@@ -168,6 +168,8 @@ func (r *run) run(in *covprop.Gaussian, diagonal bool) error {
 			r.report(d, covprop.Accuracy{})
 		} else if l, ok := d.linear(); ok {
 			err = r.linear(d, l, s)
+		} else if f, ok := d.Rule.(layer.Nonlinear); ok {
+			err = r.nonlinear(d, f, s)
 		} else {
 			err = r.elementwise(s)
 		}

@@ -3,6 +3,8 @@ package graph
 import (
 	"container/heap"
 	"slices"
+
+	"github.com/covprop/covprop/layer"
 )
 
 // A step is one linear node, or all elementwise nodes that are ready at once:
@@ -14,8 +16,8 @@ type step struct {
 }
 
 // schedule orders the nodes that the outputs depend on: linear nodes as soon
-// as their inputs exist, in the order of the model, and when none is left all
-// elementwise nodes that are ready, as one step.
+// as their inputs exist, in the order of the model, when none is left all
+// elementwise nodes that are ready, as one step, and then one nonlinear node.
 func (g *graph) schedule() {
 	users := make([][]int, len(g.tensors)) // by tensor: the nodes it is an input of
 	missing := make([]int, len(g.nodes))   // by node: how many of its inputs do not exist yet
@@ -28,16 +30,19 @@ func (g *graph) schedule() {
 			missing[i]++
 		}
 	}
-	var linear nodeHeap   // nodes that are ready
-	var elementwise []int // and those of them that are elementwise
+	var linear, nonlinear nodeHeap // nodes that are ready
+	var elementwise []int          // and those of them that are elementwise
 	exists := func(t Tensor) {
 		for _, i := range users[t] {
 			if missing[i]--; missing[i] > 0 {
 				continue
 			}
-			if _, ok := g.nodes[i].linear(); ok {
+			switch g.nodes[i].Rule.(type) {
+			case layer.Linear:
 				heap.Push(&linear, i)
-			} else {
+			case layer.Nonlinear:
+				heap.Push(&nonlinear, i)
+			default:
 				elementwise = append(elementwise, i)
 			}
 		}
@@ -45,13 +50,16 @@ func (g *graph) schedule() {
 	for _, t := range g.inputTensors {
 		exists(t)
 	}
-	for len(linear) > 0 || len(elementwise) > 0 {
+	for len(linear)+len(elementwise)+len(nonlinear) > 0 {
 		var s step
-		if len(linear) > 0 {
+		switch {
+		case len(linear) > 0:
 			s.nodes = []int{heap.Pop(&linear).(int)}
-		} else {
+		case len(elementwise) > 0:
 			slices.Sort(elementwise)
 			s.nodes, elementwise = elementwise, nil
+		default:
+			s.nodes = []int{heap.Pop(&nonlinear).(int)}
 		}
 		g.steps = append(g.steps, s)
 		for _, i := range s.nodes {

@@ -29,20 +29,16 @@ type Nonlinear interface {
 // A Joint is the joint Gaussian of the inputs of a rule.
 type Joint struct {
 	Mean [][]float64 // by input
-	// Cov[i][j], j <= i, is the covariance between inputs i and j. Those
-	// between different inputs are zero if Cov[i] has no more entries.
+	// Cov[i][j], j <= i, is the covariance between inputs i and j.
 	Cov [][]Block
 }
 
 // Between returns the covariance between inputs i and j, rows for i.
 func (g *Joint) Between(i, j int) Block {
 	if i >= j {
-		if j < len(g.Cov[i]) {
-			return g.Cov[i][j]
-		}
-		return Block{}
+		return g.Cov[i][j]
 	}
-	return g.Between(j, i).T()
+	return g.Cov[j][i].T()
 }
 
 // A Block is the covariance between two tensors: diagonal, dense, or zero if

@@ -110,6 +110,9 @@ func (g *diagonal) MulTo(_ context.Context, _ int, dst, src blas64.General, add 
 	if dst.Rows != g.n || src.Rows != g.n || dst.Cols != src.Cols {
 		panic(badShape)
 	}
+	if g.d == nil && !add && same(dst, src) {
+		return nil
+	}
 	for i := range g.n {
 		f := 1.
 		if g.d != nil {
@@ -134,6 +137,9 @@ func (g *diagonal) MulTransTo(_ context.Context, _ int, dst, src blas64.General,
 	if dst.Cols != g.n || src.Cols != g.n || dst.Rows != src.Rows {
 		panic(badShape)
 	}
+	if g.d == nil && !add && same(dst, src) {
+		return nil
+	}
 	for i := range src.Rows {
 		d, s := row(dst, i), row(src, i)
 		for j, v := range s {
@@ -147,6 +153,11 @@ func (g *diagonal) MulTransTo(_ context.Context, _ int, dst, src blas64.General,
 		}
 	}
 	return nil
+}
+
+// same reports whether a and b are the same matrix in memory.
+func same(a, b blas64.General) bool {
+	return len(a.Data) > 0 && len(b.Data) > 0 && &a.Data[0] == &b.Data[0] && a.Stride == b.Stride
 }
 
 // SandwichTo implements Matrix. dst may be src.
