@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"gonum.org/v1/gonum/mat"
@@ -115,7 +116,7 @@ type joint struct {
 	cov  *mat.Dense
 }
 
-// reference propagates with the same schedule and closure, but by definition:
+// reference returns the joint moments of outputs and inputs. It propagates with the same schedule and closure, but by definition:
 // linear maps found from Forward, moments of activations by quadrature.
 func (g *dag) reference(in covprop.Gaussian) joint {
 	n := g.tensors() * dagLen
@@ -162,7 +163,11 @@ func (g *dag) reference(in covprop.Gaussian) joint {
 		}
 		nodes := ready(true)
 		if nodes == nil {
-			return s.part(g.outputs)
+			tensors := slices.Clone(g.outputs)
+			for i := range g.inputs {
+				tensors = append(tensors, i)
+			}
+			return s.part(tensors)
 		}
 		g.elementwise(s, nodes)
 		for _, k := range nodes {
@@ -286,7 +291,7 @@ func TestRandomDAGs(t *testing.T) {
 	for seed := range seeds {
 		rng := rand.New(rand.NewPCG(seed, 99))
 		g := randomDAG(rng)
-		net := g.network().With(graph.Options{Tol: 1e-12, Threads: 1 + int(seed%2)})
+		net := g.network().With(graph.Options{Tol: 1e-12, Threads: 1 + int(seed%2), KeepInput: seed%3 > 0})
 		n := net.InputDim()
 		var cov covprop.Covariance
 		if seed%4 == 0 {
@@ -308,15 +313,28 @@ func TestRandomDAGs(t *testing.T) {
 			continue
 		}
 		want := g.reference(in)
-		for i := range want.mean {
+		outputs := net.OutputDim()
+		if (res.InputCov != nil) != (seed%3 > 0) {
+			t.Errorf("seed %d: the covariance with the input is %v", seed, res.InputCov)
+		}
+		at := func(i, j int) float64 {
+			if j < outputs {
+				return res.Cov.At(i, j)
+			}
+			return res.InputCov.At(i, j-outputs)
+		}
+		for i := range outputs {
 			si := math.Sqrt(want.cov.At(i, i))
 			if d := math.Abs(res.Mean[i] - want.mean[i]); !(d <= 1e-9*(1e-3+math.Abs(want.mean[i])+si)) {
 				t.Errorf("seed %d: mean %d is %v, want %v", seed, i, res.Mean[i], want.mean[i])
 			}
 			for j := range want.mean {
+				if j >= outputs && res.InputCov == nil {
+					break
+				}
 				sj := math.Sqrt(want.cov.At(j, j))
-				if d := math.Abs(res.Cov.At(i, j) - want.cov.At(i, j)); !(d <= 1e-8*(si*sj+1e-6)) {
-					t.Errorf("seed %d: covariance (%d,%d) is %v, want %v", seed, i, j, res.Cov.At(i, j), want.cov.At(i, j))
+				if d := math.Abs(at(i, j) - want.cov.At(i, j)); !(d <= 1e-8*(si*sj+1e-6)) {
+					t.Errorf("seed %d: covariance (%d,%d) is %v, want %v", seed, i, j, at(i, j), want.cov.At(i, j))
 				}
 			}
 		}

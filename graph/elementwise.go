@@ -137,7 +137,7 @@ func (r *run) elementwiseCross(d *node, p int, s *step) error {
 	}
 	own := r.soleUse(s, x)
 	for _, u := range r.ws.alive {
-		if s.dies(u) {
+		if r.dies(s, u) {
 			continue
 		}
 		if u == x {
@@ -212,5 +212,5 @@ func (r *run) soleUse(s *step, x Tensor) bool {
 			uses++
 		}
 	}
-	return uses == 1 && s.dies(x)
+	return uses == 1 && r.dies(s, x)
 }

@@ -93,7 +93,7 @@ func (r *run) linearSelf(d *node, rule layer.Linear, s *step, dst *block) error 
 		return r.sumSelf(d, rule, s, dst)
 	}
 	a, x := rule.Matrix(0), &r.ws.live[d.in[0]]
-	if a.InPlace() && !x.cov.diagonal && s.dies(d.in[0]) && x.cov.place.n > 0 {
+	if a.InPlace() && !x.cov.diagonal && r.dies(s, d.in[0]) && x.cov.place.n > 0 {
 		*dst, x.cov.place = x.cov, span{}
 		if r.dry {
 			return nil
@@ -124,7 +124,7 @@ func (r *run) linearSelf(d *node, rule layer.Linear, s *step, dst *block) error 
 	if err != nil {
 		return err
 	}
-	if s.dies(d.in[0]) {
+	if r.dies(s, d.in[0]) {
 		r.ws.arena.release(x.cov.place)
 		x.cov.place = span{}
 	}
@@ -175,7 +175,7 @@ func (r *run) linearCross(d *node, rule layer.Linear, s *step) error {
 		return nil
 	}
 	for _, u := range r.ws.alive {
-		if s.dies(u) {
+		if r.dies(s, u) {
 			continue
 		}
 		if err := r.crossWith(d, rule, s, u); err != nil {
@@ -193,7 +193,7 @@ func (r *run) crossWith(d *node, rule layer.Linear, s *step, u Tensor) error {
 	taken := -1
 	for i, t := range d.in {
 		c, ok := r.ws.covariance(t, u)
-		if t == u || !ok || !rule.Matrix(i).InPlace() || !s.dies(t) || c.place.n == 0 || slices.Contains(d.in, u) {
+		if t == u || !ok || !rule.Matrix(i).InPlace() || !r.dies(s, t) || c.place.n == 0 || slices.Contains(d.in, u) {
 			continue
 		}
 		if err := r.gainCross(c, t, d.out, rule.Matrix(i), true); err != nil {

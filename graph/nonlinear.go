@@ -107,7 +107,7 @@ func (r *run) nonlinearCross(d *node, gains []layer.Gain, s *step) error {
 		return nil
 	}
 	for _, u := range r.ws.alive {
-		if s.dies(u) {
+		if r.dies(s, u) {
 			continue
 		}
 		var dst cross

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 
 	"gonum.org/v1/gonum/blas/blas64"
 
@@ -92,6 +93,9 @@ func (n *Network) plan(ctx context.Context, ws *Workspace, diagonal bool) error 
 // activations. Units whose pairs need a longer series take 4 KiB more each.
 func (n *Network) peak(ws *Workspace) int64 {
 	peak := 8*int64(ws.arena.top) + n.resultBytes(n.outputDim)
+	if n.opts.KeepInput {
+		peak += 8 * int64(n.inputDim) * min(int64(n.outputDim), maxElements)
+	}
 	for _, u := range ws.units {
 		peak += 8 * int64(u)
 	}
@@ -118,6 +122,8 @@ func (n *Network) checkOptions() error {
 		return &covprop.InputError{What: "order", Err: fmt.Errorf("is %d; it must lie between 1 and %d", o.Order, maxOrder)}
 	case o.TruncateDiagonal && o.Order == 0:
 		return &covprop.InputError{What: "order", Err: fmt.Errorf("is not set, but the diagonal is to be truncated after it")}
+	case o.KeepInput && o.Diagonal:
+		return &covprop.InputError{What: "covariance", Err: fmt.Errorf("with the outputs cannot be kept by a method that ignores covariances")}
 	case o.Order > 0 && o.Tol > 0:
 		return &covprop.InputError{What: "order", Err: fmt.Errorf("and a tolerance exclude each other")}
 	}
@@ -177,7 +183,9 @@ func (r *run) run(in *covprop.Gaussian, diagonal bool) error {
 			return err
 		}
 		for _, t := range s.drop {
-			r.ws.drop(t)
+			if !r.kept(t) {
+				r.ws.drop(t)
+			}
 		}
 		if done += len(s.nodes); r.opts.Progress != nil && !r.dry {
 			r.opts.Progress(done, r.nodesInSteps())
@@ -254,11 +262,10 @@ func (r *run) report(d *node, acc covprop.Accuracy) {
 }
 
 // dies reports whether tensor t is not needed after step s.
-func (s *step) dies(t Tensor) bool {
-	for _, d := range s.drop {
-		if d == t {
-			return true
-		}
-	}
-	return false
+func (r *run) dies(s *step, t Tensor) bool {
+	return slices.Contains(s.drop, t) && !r.kept(t)
 }
+
+// kept reports whether t is an input whose covariance with the outputs is
+// asked for.
+func (r *run) kept(t Tensor) bool { return r.opts.KeepInput && slices.Contains(r.inputTensors, t) }

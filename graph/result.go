@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"gonum.org/v1/gonum/blas/blas64"
+	"gonum.org/v1/gonum/mat"
 
 	"github.com/covprop/covprop"
 )
@@ -56,7 +57,10 @@ func (r *run) finish() {
 	} else {
 		r.finishDense()
 	}
-	res.StandardErrors = nil
+	res.StandardErrors, res.InputCov = nil, nil
+	if r.opts.KeepInput {
+		res.InputCov = r.inputCov()
+	}
 	res.Accuracy = r.overall()
 }
 
@@ -108,6 +112,35 @@ func (r *run) finishDense() {
 			r.outputBlock(raw, &r.outputs[i], &r.outputs[j])
 		}
 	}
+}
+
+// inputCov returns the covariance between outputs and inputs.
+func (r *run) inputCov() *mat.Dense {
+	raw := newGeneral(r.outputDim, r.inputDim)
+	for i := range r.outputs {
+		o := &r.outputs[i]
+		if o.value != nil {
+			continue
+		}
+		for k, in := range r.inputs {
+			dst := view(raw, o.Offset, in.Offset, o.Len, in.Len)
+			t := r.inputTensors[k]
+			cov := &r.ws.live[t].cov
+			switch c, ok := r.ws.covariance(o.tensor, t); {
+			case o.tensor == t && cov.diagonal:
+				cov.fill(dst)
+			case o.tensor == t:
+				addTo(dst, cov.m)
+			case ok && c.a == o.tensor:
+				addTo(dst, c.m)
+			case ok:
+				addTransTo(dst, c.m)
+			}
+		}
+	}
+	m := &mat.Dense{}
+	m.SetRawMatrix(raw)
+	return m
 }
 
 // outputBlock writes the covariance between two outputs to both its places in

@@ -67,6 +67,68 @@ func (g *graph) schedule() {
 		}
 	}
 	g.findDrops()
+	g.postpone()
+}
+
+// postpone moves linear nodes to right before their first use where that
+// lowers the planned peak of memory, as for the branch of a residual block that
+// shrinks its input less than the other. When a linear node runs makes no
+// difference to the result; the others keep their order, which does.
+func (g *graph) postpone() {
+	if len(g.steps) > maxPostponed {
+		return
+	}
+	peak := int64(-1)
+	for i := len(g.steps) - 1; i >= 0; i-- {
+		d := &g.nodes[g.steps[i].nodes[0]]
+		if _, ok := d.linear(); !ok || g.isReshape(d) {
+			continue
+		}
+		to := g.firstUse(i) - 1
+		if to <= i {
+			continue
+		}
+		if peak < 0 {
+			peak = g.plannedPeak()
+		}
+		g.move(i, to)
+		if p := g.plannedPeak(); p < peak {
+			peak = p
+		} else {
+			g.move(to, i)
+		}
+	}
+	g.findDrops()
+}
+
+// maxPostponed is the number of steps up to which postponing is tried: it
+// plans the memory once for each.
+const maxPostponed = 512
+
+// firstUse returns the first step that uses what step i makes, len(g.steps) if
+// there is none.
+func (g *graph) firstUse(i int) int {
+	root := g.tensors[g.nodes[g.steps[i].nodes[0]].out].root
+	for k := i + 1; k < len(g.steps); k++ {
+		for _, j := range g.steps[k].nodes {
+			if slices.Contains(g.nodes[j].in, root) {
+				return k
+			}
+		}
+	}
+	return len(g.steps)
+}
+
+// move moves step i to position to.
+func (g *graph) move(i, to int) {
+	s := g.steps[i]
+	g.steps = slices.Insert(slices.Delete(g.steps, i, i+1), to, s)
+}
+
+// plannedPeak plans the memory of the steps in their present order.
+func (g *graph) plannedPeak() int64 {
+	g.findDrops()
+	return (&Network{graph: g}).PeakBytes()
 }
 
 // nodeHeap is a heap of nodes, the first of the model on top.
@@ -108,6 +170,9 @@ func (g *graph) needed() []bool {
 
 // findDrops finds after which step each tensor is no longer needed.
 func (g *graph) findDrops() {
+	for i := range g.steps {
+		g.steps[i].drop = nil
+	}
 	last := make(map[Tensor]int)
 	for _, t := range g.inputTensors {
 		last[t] = 0

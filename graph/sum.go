@@ -75,7 +75,7 @@ func (r *run) reusable(d *node, rule layer.Linear, s *step) int {
 		if !rule.Matrix(i).InPlace() {
 			return -1
 		}
-		if x := &r.ws.live[t].cov; k < 0 && !x.diagonal && x.place.n > 0 && s.dies(t) {
+		if x := &r.ws.live[t].cov; k < 0 && !x.diagonal && x.place.n > 0 && r.dies(s, t) {
 			k = i
 		}
 	}
@@ -108,7 +108,7 @@ func (r *run) sumInPlace(d *node, rule layer.Linear, s *step, k int, dst *block)
 			if c.a != t {
 				a, b = b, a
 			}
-			p, place := r.overwrite(d, c.m, c.place.n > 0 && (s.dies(t) || s.dies(u)))
+			p, place := r.overwrite(d, c.m, c.place.n > 0 && (r.dies(s, t) || r.dies(s, u)))
 			if err := r.sandwich(p, c.m, a, b); err != nil {
 				return err
 			}
@@ -129,7 +129,7 @@ func (r *run) sumInPlace(d *node, rule layer.Linear, s *step, k int, dst *block)
 func (r *run) addSelf(d *node, a layer.Matrix, s *step, t Tensor, dst blas64.General) error {
 	x := &r.ws.live[t].cov
 	if !x.diagonal {
-		p, place := r.overwrite(d, x.m, x.place.n > 0 && s.dies(t))
+		p, place := r.overwrite(d, x.m, x.place.n > 0 && r.dies(s, t))
 		defer r.ws.arena.release(place)
 		if err := r.sandwich(p, x.m, a, a); err != nil || r.dry {
 			return err
