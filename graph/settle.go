@@ -81,4 +81,3 @@ func (r *run) varianceScale(d *node, rule layer.Linear, v []float64) []float64 {
 	}
 	return scale
 }
-
