@@ -1,10 +1,6 @@
 package onnx
 
-import (
-	"io"
-	"maps"
-	"slices"
-)
+import "io"
 
 // DescribeFrom is Describe for the fuzzer, which has no file.
 func (im Importer) DescribeFrom(r io.Reader) (*Description, error) {
@@ -14,6 +10,3 @@ func (im Importer) DescribeFrom(r io.Reader) (*Description, error) {
 	}
 	return m.describe(), nil
 }
-
-// Operators returns the names of the operators in the table.
-func Operators() []string { return slices.Sorted(maps.Keys(table)) }

@@ -22,7 +22,7 @@ func TestHostileNodes(t *testing.T) {
 	im := onnx.Importer{MaxBytes: 1 << 16, MaxElements: 1 << 12}
 	accepted := map[string]bool{}
 	for range 10000 {
-		op := ops[rng.IntN(len(ops))]
+		op := ops[rng.IntN(len(ops))].Name
 		s := hostile(rng, op)
 		data := s.bytes()
 		net, err := im.Read(bytes.NewReader(data))

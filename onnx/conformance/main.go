@@ -16,9 +16,9 @@
 //     tests allow 1e-3 of each element, or 1e-7.) For float16 it is 2e-3, for
 //     bfloat16 2e-2: four units, as some cases round intermediate results.
 //   - With the covariance eps^2 I. Where the function is smooth, the
-//     covariance of the outputs must equal eps^2 J J', J by central finite
-//     differences of the forward pass, within 1e-4 of the product of the two
-//     standard deviations. An output counts as smooth if its one-sided
+//     covariance of the outputs must equal eps^2 J J', and that with the
+//     inputs eps^2 J, J by central finite differences of the forward pass,
+//     within 1e-4 of the product of the two standard deviations. An output counts as smooth if its one-sided
 //     differences over 10 eps agree, and its central ones over eps and 10 eps,
 //     along each input and along random directions: then no kink or jump is
 //     within the input's reach, and the second derivative is too small to
@@ -55,46 +55,55 @@ import (
 	"sort"
 )
 
-func main() {
-	verbose := flag.Bool("v", false, "print a line for every case")
-	light := flag.Bool("light", false, "the folders hold models NAME.onnx with NAME_output_0.pb")
-	coverage := flag.String("coverage", "", "write the table of operators to this `file`")
-	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "usage: conformance [-v] [-light] [-coverage FILE] DIR...")
-		flag.PrintDefaults()
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run is the command; it returns its exit status.
+func run(args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("conformance", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	verbose := flags.Bool("v", false, "print a line for every case")
+	light := flags.Bool("light", false, "the folders hold models NAME.onnx with NAME_output_0.pb")
+	coverage := flags.String("coverage", "", "write the table of operators to this `file`")
+	flags.Usage = func() {
+		fmt.Fprintln(stderr, "usage: conformance [-v] [-light] [-coverage FILE] DIR...")
+		flags.PrintDefaults()
 	}
-	flag.Parse()
-	if flag.NArg() == 0 {
-		flag.Usage()
-		os.Exit(2)
+	if err := flags.Parse(args); err != nil {
+		return 2
 	}
-	r := report{out: os.Stdout, verbose: *verbose}
-	for _, dir := range flag.Args() {
-		walk := walkCases
-		if *light {
-			walk = walkLight
-		}
+	if flags.NArg() == 0 {
+		flags.Usage()
+		return 2
+	}
+	r := report{out: stdout, verbose: *verbose}
+	walk := walkCases
+	if *light {
+		walk = walkLight
+	}
+	for _, dir := range flags.Args() {
 		if err := walk(dir, &r); err != nil {
-			fmt.Fprintln(os.Stderr, "conformance:", err)
-			os.Exit(2)
+			fmt.Fprintln(stderr, "conformance:", err)
+			return 2
 		}
 	}
 	if *coverage != "" {
 		if err := writeCoverage(*coverage, r.results); err != nil {
-			fmt.Fprintln(os.Stderr, "conformance:", err)
-			os.Exit(2)
+			fmt.Fprintln(stderr, "conformance:", err)
+			return 2
 		}
 	}
 	if r.summary() > 0 {
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }
 
 // walkCases runs the cases in dir.
 func walkCases(dir string, r *report) error {
 	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && !d.IsDir() && d.Name() == "model.onnx" {
-			r.add(guard(filepath.Base(filepath.Dir(path)), func(res *result) { runCase(filepath.Dir(path), res) }))
+			dir := filepath.Dir(path)
+			r.add(guard(filepath.Base(dir), func(res *result) { runCase(dir, res) }))
 		}
 		return err
 	})
