@@ -32,7 +32,13 @@ func Covariance(a, b Activation, p Pair) (cov float64, acc covprop.Accuracy) {
 		return math.NaN(), covprop.ApproximatedBy(math.Inf(1), "no finite moments")
 	}
 	if cov, bound, ok := PairForm(a, b, p, f.sd, g.sd); ok {
-		return cov, covprop.CertifiedBy(bound, pairReason)
+		acc = covprop.CertifiedBy(bound, pairReason)
+		for _, c := range [...]*centred{&f, &g} {
+			if c.acc.Reason == Linearized {
+				acc = c.acc
+			}
+		}
+		return cov, acc
 	}
 	if f.sd == 0 || g.sd == 0 {
 		return 0, f.acc.Worse(g.acc)
@@ -46,7 +52,7 @@ func Covariance(a, b Activation, p Pair) (cov float64, acc covprop.Accuracy) {
 	default:
 		cov, estimate = conditional(g, f, p.Swap())
 	}
-	return cov, covprop.ApproximatedBy(estimate, quadratureReason)
+	return cov, covprop.ApproximatedBy(estimate+f.leftOut+g.leftOut, quadratureReason)
 }
 
 const pairReason = "pair quadrature"
@@ -54,19 +60,28 @@ const pairReason = "pair quadrature"
 // centred is an activation minus its mean for one input distribution.
 type centred struct {
 	Activation
-	formula   formula // nil unless the activation is numeric
+	formula   formula // nil unless the moments are by quadrature
 	mu, sigma float64
 	mean      float64
 	shift     float64 // mean - g(mu)
 	sd        float64
+	leftOut   float64 // part of the variance beyond the range of a clamped formula
 	acc       covprop.Accuracy
 }
 
 func centre(a Activation, mu, sigma float64) centred {
 	c := centred{Activation: a, mu: mu, sigma: sigma}
-	if n, ok := a.(numeric); ok {
-		m := quadrature(n.formula, nil, mu, sigma)
-		c.formula, c.shift, c.mean, c.sd = n.formula, m.shift, a.Apply(mu)+m.shift, math.Sqrt(m.variance)
+	switch a := a.(type) {
+	case numeric:
+		c.formula = a.formula
+	case guarded:
+		if f := a.within(mu, sigma); f != nil {
+			c.formula, c.leftOut = f, f.leftOut
+		}
+	}
+	if c.formula != nil {
+		m := quadrature(c.formula, nil, mu, sigma)
+		c.shift, c.mean, c.sd = m.shift, a.Apply(mu)+m.shift, math.Sqrt(m.variance)
 		c.acc = covprop.ApproximatedBy(m.estimate, quadratureReason)
 		return c
 	}
