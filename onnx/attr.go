@@ -94,6 +94,32 @@ func (n *node) con(i int) (*tensor, error) {
 	return n.m.constant(v)
 }
 
+// finite returns input i, which must be constant, as finite real numbers.
+func (n *node) finite(i int) ([]float64, error) {
+	t, err := n.con(i)
+	if err != nil {
+		return nil, err
+	}
+	return t.finite()
+}
+
+// sizes returns input i, which must be constant, as a list of dimensions.
+func (n *node) sizes(i int) ([]int, error) {
+	t, err := n.con(i)
+	if err != nil {
+		return nil, err
+	}
+	list, err := t.integers()
+	if err != nil {
+		return nil, err
+	}
+	dims, err := toInts(list)
+	if err != nil {
+		return nil, fmt.Errorf("the %s %w", t.origin, err)
+	}
+	return dims, nil
+}
+
 // scalar returns input i, which must be constant with one finite element.
 func (n *node) scalar(i int) (float64, error) {
 	t, err := n.con(i)

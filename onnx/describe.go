@@ -94,24 +94,23 @@ func (n *node) describe() NodeInfo {
 		n.describeShapeless(&d)
 		return d
 	}
+	if !n.live && n.def.kind != "" {
+		d.Rule, d.Reason = "unused", "no output depends on it"
+		return d
+	}
 	p, err := n.plan()
-	switch {
-	case err != nil && !n.live && n.def.kind != "":
-		d.Rule, d.Reason = "unused", "no output depends on it"
-	case err != nil:
+	if err != nil {
 		d.Rule, d.Status, d.Reason = "", "unsupported", err.Error()
-	case len(p.steps) == 0:
-		d.Rule, d.Reason = "unused", "no output depends on it"
-	default:
-		var acc covprop.Accuracy
-		for _, s := range p.steps {
-			acc = acc.Worse(s.rule.Exactness())
-		}
-		d.Rule = p.steps[len(p.steps)-1].rule.Name()
-		d.Status, d.Reason = acc.Status.String(), acc.Reason
-		if n.members > 1 && d.Reason == "" {
-			d.Reason = fmt.Sprintf("%s, fused from %d nodes", n.op, n.members)
-		}
+		return d
+	}
+	var acc covprop.Accuracy
+	for _, s := range p.steps {
+		acc = acc.Worse(s.rule.Exactness())
+		d.Rule = s.rule.Name()
+	}
+	d.Status, d.Reason = acc.Status.String(), acc.Reason
+	if n.members > 1 && d.Reason == "" {
+		d.Reason = fmt.Sprintf("%s, fused from %d nodes", n.op, n.members)
 	}
 	return d
 }
@@ -126,11 +125,15 @@ func (n *node) describeShapeless(d *NodeInfo) {
 		}
 		return
 	}
-	uncertain := func(v *value) bool { return v != nil && !v.isConst() }
-	product := n.op == "Mul" || n.op == "Div" || n.op == "MatMul" || n.op == "Gemm"
-	if product && uncertain(n.input(0)) && uncertain(n.input(1)) {
-		d.Rule, d.Status = "", "unsupported"
-		d.Reason = "shape unknown; a product of uncertain tensors is supported only as part of an activation"
+	uncertain := func(i int) bool { return n.input(i) != nil && !n.in[i].isConst() }
+	switch both := uncertain(0) && uncertain(1); {
+	case n.op == "Div" && uncertain(1):
+		acc := activation.Exactness(activation.Reciprocal())
+		d.Rule, d.Status = "product", acc.Status.String()
+	case n.op == "Mul" && both:
+		d.Rule = "product"
+	case (n.op == "MatMul" || n.op == "Gemm") && both:
+		d.Rule = "matproduct"
 	}
 }
 

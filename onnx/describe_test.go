@@ -55,7 +55,7 @@ func TestDescribe(t *testing.T) {
 		{Name: "c", Op: "Mystery", Status: "unsupported", Reason: "the operator is not supported"},
 		{Name: "d", Op: "Relu", Rule: "relu", Status: "exact", Reason: "shape unknown"},
 		{Name: "e", Op: "Add", Rule: "sum", Status: "exact", Reason: "shape unknown"},
-		{Name: "y", Op: "Mul", Status: "unsupported", Reason: "shape unknown; a product of uncertain tensors is supported only as part of an activation"},
+		{Name: "y", Op: "Mul", Rule: "product", Status: "exact", Reason: "shape unknown"},
 		{Name: "unused", Op: "Mul", Rule: "unused", Status: "exact", Reason: "no output depends on it", Shape: []int{1, 3}},
 	}
 	order := map[string]int{}

@@ -69,6 +69,9 @@ func (n *node) evaluate() error {
 		if v.dtype == 0 {
 			v.dtype = n.out[0].dtype
 		}
+		if product(v.shape) == 0 { // nothing in it is uncertain
+			v.con = newTensor(n, v.dtype, v.shape, 0)
+		}
 	}
 	return nil
 }

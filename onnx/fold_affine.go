@@ -68,6 +68,28 @@ func foldGemm(n *node) ([]*tensor, error) {
 	if err := realMatrices(n); err != nil {
 		return nil, err
 	}
+	ab, err := gemmConstants(n, g)
+	if err != nil {
+		return nil, err
+	}
+	out := newTensor(n, n.in[0].con.dtype, []int{g.m, g.n}, 0)
+	if out.floats = ab; !g.hasC {
+		return []*tensor{out}, nil
+	}
+	c, err := n.con(2)
+	if err != nil {
+		return nil, err
+	}
+	v, err := spread(n, c, g.c, out.shape)
+	if err != nil {
+		return nil, err
+	}
+	out.floats = addSpread(ab, scaled(v, g.beta))
+	return []*tensor{out}, nil
+}
+
+// gemmConstants returns alpha A' B', (m, n), of constants.
+func gemmConstants(n *node, g gemm) ([]float64, error) {
 	a, err := gemmWeights(n, 0, g, g.transA)
 	if err != nil {
 		return nil, err
@@ -76,24 +98,17 @@ func foldGemm(n *node) ([]*tensor, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := filled(n, n.in[0].con.dtype, []int{g.m, g.n}, 0)
+	size, err := n.m.limits.size([]int{g.m, g.n})
+	if err == nil {
+		err = n.m.limits.take(size)
+	}
+	if err == nil {
+		err = n.m.limits.spend(g.m, g.k, g.n)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if err := n.m.limits.spend(g.m, g.k, g.n); err != nil {
-		return nil, err
-	}
-	if g.hasC {
-		c, err := n.con(2)
-		if err != nil {
-			return nil, err
-		}
-		v, err := spread(n, c, g.c, out.shape)
-		if err != nil {
-			return nil, err
-		}
-		out.floats = addSpread(out.floats, scaled(v, g.beta))
-	}
-	multiply(out.floats, a, b, g.m, g.k, g.n)
-	return []*tensor{out}, nil
+	ab := make([]float64, size)
+	multiply(ab, a, b, g.m, g.k, g.n)
+	return ab, nil
 }

@@ -9,11 +9,8 @@ import (
 )
 
 var (
-	ceil       = math.Ceil
-	floor      = math.Floor
-	log        = math.Log
-	sqrt       = math.Sqrt
-	reciprocal = func(x float64) float64 { return 1 / x }
+	ceil  = math.Ceil
+	floor = math.Floor
 )
 
 // foldReal applies f to every element. Of integers f is exact up to 2^53.
@@ -99,13 +96,16 @@ func pairs(n *node, a, b, out []int) (ia, ib []int, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	step := func(from []int) []int {
-		if i := stretch(from, out); i != nil {
-			return i
-		}
-		return walk(out, 0, strides(out))
+	return positions(a, out), positions(b, out), nil
+}
+
+// positions lists, for every element of the shape to, the element of the shape
+// from that broadcasts to it.
+func positions(from, to []int) []int {
+	if i := stretch(from, to); i != nil {
+		return i
 	}
-	return step(a), step(b), nil
+	return iota(product(to))
 }
 
 // foldBinary applies f to the elements of two inputs, broadcast together.
@@ -215,6 +215,9 @@ var (
 	equal   = comparison{func(x, y float64) bool { return x == y }, func(x, y int64) bool { return x == y }}
 	greater = comparison{func(x, y float64) bool { return x > y }, func(x, y int64) bool { return x > y }}
 	less    = comparison{func(x, y float64) bool { return x < y }, func(x, y int64) bool { return x < y }}
+
+	greaterOrEqual = comparison{func(x, y float64) bool { return x >= y }, func(x, y int64) bool { return x >= y }}
+	lessOrEqual    = comparison{func(x, y float64) bool { return x <= y }, func(x, y int64) bool { return x <= y }}
 )
 
 func foldCompare(f comparison) func(*node) ([]*tensor, error) {

@@ -1,6 +1,10 @@
 package onnx
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+	"math"
+)
 
 // foldRule computes the outputs of a node with constant inputs by the forward
 // functions of the rules that it has for uncertain ones. Results are of the
@@ -9,6 +13,30 @@ func foldRule(n *node) ([]*tensor, error) {
 	if n.input(0) != nil && !n.in[0].dtype.isFloat() {
 		return nil, errors.New("is supported for real numbers only")
 	}
+	return foldSteps(n)
+}
+
+// foldLinear is foldRule for linear rules with whole weights, which serve
+// integers as well: exactly, as long as no number exceeds 2^53.
+func foldLinear(n *node) ([]*tensor, error) {
+	ts, err := foldSteps(n)
+	if err != nil || n.in[0].dtype.isFloat() {
+		return ts, err
+	}
+	for _, t := range ts {
+		t.ints = make([]int64, len(t.floats))
+		for i, v := range t.floats {
+			if !(math.Abs(v) <= 1<<53) {
+				return nil, fmt.Errorf("element %d of the %s is too large an integer", i, t.origin)
+			}
+			t.ints[i] = t.dtype.wrap(int64(v))
+		}
+		t.floats = nil
+	}
+	return ts, nil
+}
+
+func foldSteps(n *node) ([]*tensor, error) {
 	shapes, err := n.def.shape(n)
 	if err != nil {
 		return nil, err

@@ -71,11 +71,6 @@ func lookup(n *node) (op, error) {
 	return o, nil
 }
 
-var (
-	errProduct  = errors.New("products of uncertain tensors are not supported yet")
-	errQuotient = errors.New("division by an uncertain tensor is not supported")
-)
-
 // step is one rule on the way from a node's inputs to its outputs.
 type step struct {
 	rule layer.Rule
@@ -100,6 +95,13 @@ func (p *plan) step(out *value, in ...*value) func(layer.Rule, error) {
 		default:
 			p.steps = append(p.steps, step{rule: r, in: in, out: out})
 		}
+	}
+}
+
+// fail stops the plan if err is not nil.
+func (p *plan) fail(err error) {
+	if p.err == nil {
+		p.err = err
 	}
 }
 

@@ -61,9 +61,9 @@ func matMulShape(n *node) ([][]int, error) {
 	return [][]int{d.out}, err
 }
 
-// matMulRule is the product with a constant matrix on either side, plus the
-// bias that fusion may have added as a third input. The constant is the same
-// for all batches.
+// matMulRule is the product, plus the bias that fusion may have added as a
+// third input. A constant factor that is the same for all batches makes it an
+// affine map; one that differs, a sparse map.
 func matMulRule(n *node) (plan, error) {
 	d, err := matMulInputs(n)
 	if err != nil {
@@ -71,33 +71,85 @@ func matMulRule(n *node) (plan, error) {
 	}
 	var bias []float64
 	if n.input(2) != nil {
-		if bias, err = n.in[2].con.finite(); err != nil {
+		if bias, err = n.finite(2); err != nil {
 			return plan{}, err
 		}
 	}
+	var p plan
 	left, right := n.in[0].isConst(), n.in[1].isConst()
 	switch {
-	case !left && !right:
-		return plan{}, errProduct
-	case right && product(d.batchB) != 1 || left && product(d.batchB) != 1 && product(d.batchA) != 1:
-		return plan{}, errors.New("a constant matrix that differs between batches is not supported")
-	}
-	var p plan
-	if right {
+	case right && product(d.batchB) == 1:
 		w, err := weights(n, 1, d.k, d.n, true)
 		if err != nil {
 			return plan{}, err
 		}
 		p.step(n.out[0], n.in[0])(layer.NewAffine(w, bias, d.n, d.k, product(d.batch)*d.m, 1))
 		return p.done()
+	case left && (product(d.batchA) == 1 || product(d.batchB) == 1):
+		m := product(d.batchA) * d.m
+		w, err := weights(n, 0, m, d.k, false)
+		if err != nil {
+			return plan{}, err
+		}
+		p.step(n.out[0], n.in[1])(layer.NewAffine(w, bias, m, d.k, product(d.batchB), d.n))
+		return p.done()
 	}
-	m := product(d.batchA) * d.m
-	w, err := weights(n, 0, m, d.k, false)
+	y, rows := n.out[0], product(d.batch)*d.m
+	if bias != nil {
+		y = temp(n, y, d.out)
+	}
+	if left || right {
+		err = matMulSparse(n, &p, y)
+	} else {
+		matMulUncertain(n, &p, d, y)
+	}
 	if err != nil {
 		return plan{}, err
 	}
-	p.step(n.out[0], n.in[1])(layer.NewAffine(w, bias, m, d.k, product(d.batchB), d.n))
+	if bias != nil {
+		p.step(n.out[0], y)(layer.NewScale(nil, slices.Repeat(bias, rows), rows*d.n))
+	}
 	return p.done()
+}
+
+// matMulSparse appends the product with constant matrices that differ between
+// batches.
+func matMulSparse(n *node, p *plan, out *value) error {
+	a, b := n.in[0].shape, n.in[1].shape
+	e := &einsum{size: map[int]int{}, out: ellipsis(max(len(a), len(b)) - 2)}
+	la, lb := []int{'k'}, []int{'k'}
+	if len(a) > 1 {
+		la = append(ellipsis(len(a)-2), 'm', 'k')
+		e.out = append(e.out, 'm')
+	}
+	if len(b) > 1 {
+		lb = append(ellipsis(len(b)-2), 'k', 'n')
+		e.out = append(e.out, 'n')
+	}
+	if err := e.add(term{v: n.in[0], labels: la, shape: a}); err != nil {
+		return err
+	}
+	if err := e.add(term{v: n.in[1], labels: lb, shape: b}); err != nil {
+		return err
+	}
+	x, w, err := e.split(n)
+	if err != nil {
+		return err
+	}
+	e.linear(p, n, out, x[0], w, e.out)
+	return p.err
+}
+
+// matMulUncertain appends the product of two uncertain tensors.
+func matMulUncertain(n *node, p *plan, d matMulDims, out *value) {
+	if product(d.batchB) == 1 { // one matrix for the rows of all batches
+		p.step(out, n.in[0], n.in[1])(layer.NewMatProduct(1, product(d.batch)*d.m, d.k, d.n))
+		return
+	}
+	matrices := func(batch []int, rows, cols int) []int { return concat(batch, []int{rows, cols}) }
+	x := p.stretched(n, n.in[0], matrices(d.batchA, d.m, d.k), matrices(d.batch, d.m, d.k))
+	y := p.stretched(n, n.in[1], matrices(d.batchB, d.k, d.n), matrices(d.batch, d.k, d.n))
+	p.step(out, x, y)(layer.NewMatProduct(product(d.batch), d.m, d.k, d.n))
 }
 
 // weights returns the constant input i, a (rows, cols) matrix, or its
@@ -227,6 +279,9 @@ func gemmConstC(n *node, g gemm, p *plan) error {
 
 // gemmUncertainC appends the product and its sum with beta C.
 func gemmUncertainC(n *node, g gemm, p *plan) error {
+	if n.in[0].isConst() && n.in[1].isConst() {
+		return gemmShift(n, g, p)
+	}
 	ab := temp(n, n.out[0], n.out[0].shape)
 	if err := gemmProduct(n, g, p, ab, nil); err != nil {
 		return err
@@ -236,30 +291,59 @@ func gemmUncertainC(n *node, g gemm, p *plan) error {
 	return nil
 }
 
-// gemmProduct appends out = alpha A' B' + bias, one of A and B being constant.
+// gemmShift appends beta C plus the product of two constants.
+func gemmShift(n *node, g gemm, p *plan) error {
+	ab, err := gemmConstants(n, g)
+	if err != nil {
+		return err
+	}
+	c := p.stretched(n, n.in[2], g.c, n.out[0].shape)
+	p.step(n.out[0], c)(layer.NewScale([]float64{g.beta}, ab, g.m*g.n))
+	return nil
+}
+
+// gemmProduct appends out = alpha A' B' + bias.
 //
 // With B constant the rows of A' map to the rows of the result by the weights
 // alpha times the transpose of B', (n, k). With A constant the columns of B'
 // map to its columns by alpha A', (m, k).
 func gemmProduct(n *node, g gemm, p *plan, out *value, bias []float64) error {
 	switch constA, constB := n.in[0].isConst(), n.in[1].isConst(); {
-	case !constA && !constB:
-		return errProduct
-	case constA && constB:
-		return errors.New("a product of constants added to an uncertain tensor is not supported")
 	case constB:
 		w, err := gemmWeights(n, 1, g, !g.transB)
 		if err != nil {
 			return err
 		}
 		return gemmAffine(n, p, out, n.in[0], gemmMap{w, bias, g.n, g.k, g.m, g.transA, false})
-	default:
+	case constA:
 		w, err := gemmWeights(n, 0, g, g.transA)
 		if err != nil {
 			return err
 		}
 		return gemmAffine(n, p, out, n.in[1], gemmMap{w, nil, g.m, g.k, g.n, !g.transB, true})
 	}
+	a, b := p.turned(n, n.in[0], g.transA), p.turned(n, n.in[1], g.transB)
+	if g.alpha == 1 {
+		p.step(out, a, b)(layer.NewMatProduct(1, g.m, g.k, g.n))
+		return p.err
+	}
+	ab := temp(n, out, []int{g.m, g.n})
+	p.step(ab, a, b)(layer.NewMatProduct(1, g.m, g.k, g.n))
+	p.step(out, ab)(layer.NewScale([]float64{g.alpha}, nil, g.m*g.n))
+	return p.err
+}
+
+// turned appends the transpose of the matrix x if trans is set.
+func (p *plan) turned(n *node, x *value, trans bool) *value {
+	if !trans {
+		return x
+	}
+	rows, cols := x.shape[0], x.shape[1]
+	t := temp(n, x, []int{cols, rows})
+	if p.fail(n.m.limits.take(rows * cols)); p.err == nil {
+		p.step(t, x)(layer.NewSelect(walk(t.shape, 0, []int{1, cols}), rows*cols))
+	}
+	return t
 }
 
 // gemmWeights returns alpha times input i, transposed if trans.

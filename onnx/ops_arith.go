@@ -125,42 +125,6 @@ func addRule(sign float64) func(*node) (plan, error) {
 	}
 }
 
-func mulRule(n *node) (plan, error) {
-	if n.in[0] == n.in[1] {
-		return actRule(n, activation.Square())
-	}
-	var p plan
-	side, c, x, err := constSide(n, &p)
-	switch {
-	case err != nil:
-		return plan{}, err
-	case side < 0:
-		return plan{}, errProduct
-	}
-	p.step(n.out[0], x)(layer.NewScale(c, nil, product(n.out[0].shape)))
-	return p.done()
-}
-
-func divRule(n *node) (plan, error) {
-	var p plan
-	side, c, x, err := constSide(n, &p)
-	switch {
-	case err != nil:
-		return plan{}, err
-	case side != 1:
-		return plan{}, errQuotient
-	}
-	inv := make([]float64, len(c))
-	for i, v := range c {
-		if v == 0 {
-			return plan{}, fmt.Errorf("divides by zero in the %s", n.in[1].con.origin)
-		}
-		inv[i] = 1 / v
-	}
-	p.step(n.out[0], x)(layer.NewScale(inv, nil, product(n.out[0].shape)))
-	return p.done()
-}
-
 // scaled returns f x, and x itself for f = 1.
 func scaled(x []float64, f float64) []float64 {
 	if f == 1 {
@@ -177,52 +141,6 @@ func negRule(n *node) (plan, error) {
 	var p plan
 	p.step(n.out[0], n.in[0])(layer.NewScale([]float64{-1}, nil, product(n.out[0].shape)))
 	return p.done()
-}
-
-// powRule is x^k with constant whole k.
-func powRule(n *node) (plan, error) {
-	a, b, out, err := operands(n)
-	if err != nil {
-		return plan{}, err
-	}
-	if !n.in[1].isConst() {
-		return plan{}, errors.New("a power with an uncertain exponent is not supported")
-	}
-	if product(a) != product(out) {
-		return plan{}, fmt.Errorf("exponents of shape %v for %v powers are not supported", b, a)
-	}
-	t, err := n.con(1)
-	if err != nil {
-		return plan{}, err
-	}
-	k, err := spread(n, t, b, out)
-	if err != nil {
-		return plan{}, err
-	}
-	acts := make([]activation.Activation, len(k))
-	for i, v := range k {
-		if acts[i], err = power(v); err != nil {
-			return plan{}, err
-		}
-	}
-	return actRule(n, acts...)
-}
-
-// power returns x^k.
-func power(k float64) (activation.Activation, error) {
-	switch {
-	case k == 1:
-		return activation.Identity(), nil
-	case k == 2:
-		return activation.Square(), nil
-	case k == 3:
-		return activation.Cube(), nil
-	case k != math.Trunc(k) || k < 0 || k > activation.MaxDegree:
-		return nil, fmt.Errorf("the exponent %v is not a whole number from 0 to %d", k, activation.MaxDegree)
-	}
-	c := make([]float64, int(k)+1)
-	c[int(k)] = 1
-	return activation.Polynomial(c...)
 }
 
 // slopes returns PRelu's slopes, spread over its input. Before opset 7 a list

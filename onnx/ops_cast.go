@@ -96,11 +96,12 @@ func foldCast(n *node) ([]*tensor, error) {
 }
 
 // dropoutTrains returns an error if the node drops elements at random: the
-// attribute is_test in opset 6, the input training_mode from 12 on.
+// attribute is_test in opset 6, the input training_mode from 12 on. A ratio of
+// 0 drops none.
 func dropoutTrains(n *node) error {
 	const msg = "is in training mode: export the model for inference"
 	if n.m.opset < 7 {
-		if n.intAttr("is_test", 0) == 0 {
+		if n.intAttr("is_test", 0) == 0 && n.floatAttr("ratio", 0.5) != 0 {
 			return errors.New(msg)
 		}
 		return nil
@@ -124,7 +125,15 @@ func dropoutTrains(n *node) error {
 	return nil
 }
 
-// dropoutShape also makes the mask, which keeps everything.
+// dropoutMask keeps everything. Before opset 10 it was of the data's type.
+func dropoutMask(n *node, v *value) (*tensor, error) {
+	d := boolt
+	if n.m.opset < 10 {
+		d = v.dtype
+	}
+	return filled(n, d, v.shape, 1)
+}
+
 func dropoutShape(n *node) ([][]int, error) {
 	v, err := n.data()
 	if err != nil {
@@ -134,11 +143,11 @@ func dropoutShape(n *node) ([][]int, error) {
 		return [][]int{v.shape, v.shape}, err
 	}
 	if len(n.out) > 1 {
-		mask, err := filled(n, boolt, v.shape, 1)
+		mask, err := dropoutMask(n, v)
 		if err != nil {
 			return nil, err
 		}
-		n.out[1].con, n.out[1].dtype = mask, boolt
+		n.out[1].con, n.out[1].shape, n.out[1].dtype = mask, mask.shape, mask.dtype
 	}
 	return [][]int{v.shape, v.shape}, nil
 }
@@ -151,6 +160,6 @@ func foldDropout(n *node) ([]*tensor, error) {
 	if err := dropoutTrains(n); err != nil {
 		return nil, err
 	}
-	mask, err := filled(n, boolt, t.shape, 1)
+	mask, err := dropoutMask(n, n.in[0])
 	return []*tensor{t, mask}, err
 }

@@ -13,10 +13,16 @@ import (
 // activationOps apply an activation to every element.
 var activationOps = map[string]op{
 	"Abs":             unary(6, simple(abs)),
+	"Acos":            unary(7, simple(acos)),
+	"Acosh":           unary(9, simple(acosh)),
+	"Asin":            unary(7, simple(asin)),
+	"Asinh":           unary(9, simple(asinh)),
 	"Atan":            unary(7, simple(arctan)),
+	"Atanh":           unary(9, simple(atanh)),
 	"Celu":            unary(12, celu),
 	"Clip":            takes(3, unary(6, clip)),
 	"Cos":             unary(7, simple(cos)),
+	"Cosh":            unary(9, simple(cosh)),
 	"Elu":             unary(6, elu),
 	"Erf":             unary(9, simple(erf)),
 	"Exp":             unary(6, simple(exp)),
@@ -24,15 +30,21 @@ var activationOps = map[string]op{
 	"HardSigmoid":     unary(6, hardSigmoid),
 	"HardSwish":       unary(14, simple(hardSwish)),
 	"LeakyRelu":       unary(6, leakyRelu),
+	"Log":             unary(6, simple(logarithm)),
 	"Mish":            unary(18, simple(mish)),
+	"Reciprocal":      unary(6, simple(reciprocal)),
 	"Relu":            unary(6, simple(relu)),
 	"Selu":            unary(6, selu),
+	"Shrink":          unary(9, shrink),
 	"Sigmoid":         unary(6, simple(sigmoid)),
 	"Sign":            unary(9, simple(sign)),
 	"Sin":             unary(7, simple(sin)),
+	"Sinh":            unary(9, simple(sinh)),
 	"Softplus":        unary(6, simple(softplus)),
 	"Softsign":        unary(6, simple(softsign)),
+	"Sqrt":            unary(6, simple(sqrt)),
 	"Swish":           unary(24, swish),
+	"Tan":             unary(7, simple(tan)),
 	"Tanh":            unary(6, simple(tanh)),
 	"ThresholdedRelu": unary(10, thresholdedRelu),
 }
@@ -92,20 +104,31 @@ func simple(a func() activation.Activation) makeAct {
 }
 
 var (
-	abs       = activation.Abs
-	arctan    = activation.Arctan
-	cos       = activation.Cos
-	erf       = activation.Erf
-	exp       = activation.Exp
-	hardSwish = activation.HardSwish
-	mish      = activation.Mish
-	relu      = activation.ReLU
-	sigmoid   = activation.Sigmoid
-	sign      = activation.Sign
-	sin       = activation.Sin
-	softplus  = activation.Softplus
-	softsign  = activation.Softsign
-	tanh      = activation.Tanh
+	abs        = activation.Abs
+	acos       = activation.Acos
+	acosh      = activation.Acosh
+	arctan     = activation.Arctan
+	asin       = activation.Asin
+	asinh      = activation.Asinh
+	atanh      = activation.Atanh
+	cos        = activation.Cos
+	cosh       = activation.Cosh
+	erf        = activation.Erf
+	exp        = activation.Exp
+	hardSwish  = activation.HardSwish
+	logarithm  = activation.Log
+	mish       = activation.Mish
+	reciprocal = activation.Reciprocal
+	relu       = activation.ReLU
+	sigmoid    = activation.Sigmoid
+	sign       = activation.Sign
+	sin        = activation.Sin
+	sinh       = activation.Sinh
+	softplus   = activation.Softplus
+	softsign   = activation.Softsign
+	sqrt       = activation.Sqrt
+	tan        = activation.Tan
+	tanh       = activation.Tanh
 )
 
 func celu(n *node) (activation.Activation, error) {
@@ -143,6 +166,10 @@ func leakyRelu(n *node) (activation.Activation, error) {
 	return activation.LeakyReLU(n.floatAttr("alpha", 0.01)), nil
 }
 
+func shrink(n *node) (activation.Activation, error) {
+	return activation.Shrink(n.floatAttr("lambd", 0.5), n.floatAttr("bias", 0)), nil
+}
+
 func thresholdedRelu(n *node) (activation.Activation, error) {
 	return activation.ThresholdedReLU(n.floatAttr("alpha", 1)), nil
 }
@@ -163,9 +190,14 @@ func sigmoidLinear(beta float64) activation.Activation {
 // opset 11; either may be left out.
 func clip(n *node) (activation.Activation, error) {
 	lo, hi, err := clipBounds(n)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
+	}
+	return clipped(lo, hi)
+}
+
+func clipped(lo, hi float64) (activation.Activation, error) {
+	switch {
 	case math.IsNaN(lo) || math.IsNaN(hi):
 		return nil, errors.New("a bound is NaN")
 	case lo == 0 && math.IsInf(hi, 1):

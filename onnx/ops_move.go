@@ -26,7 +26,7 @@ var moveOps = map[string]op{
 }
 
 // A view is a tensor made of elements of another one: all of them in their
-// order if index is nil, else those it lists.
+// order if index is nil, else those it lists, where -1 is a zero.
 type view struct {
 	shape []int
 	index func() []int
@@ -98,14 +98,14 @@ func viewRule(n *node, views func(n *node) ([]view, error)) (plan, error) {
 	size := product(x.shape)
 	for i, out := range n.out {
 		switch v := vs[i]; {
-		case !out.used():
+		case !out.used() || out.isConst():
 		case v.index == nil:
 			p.step(out, x)(layer.NewReshape(size))
 		default:
 			if err := n.m.limits.take(product(v.shape)); err != nil {
 				return plan{}, err
 			}
-			p.step(out, x)(layer.NewSelect(v.index(), size))
+			p.placed(n, out, x, v.index(), nil)
 		}
 	}
 	return p.done()
@@ -130,20 +130,11 @@ func flatten(n *node) ([]view, error) {
 // reshape: 0 copies the input's dimension (unless allowzero), -1 is what is
 // left over.
 func reshape(n *node) ([]view, error) {
-	t, err := n.con(1)
+	want, err := n.sizes(1)
 	if err != nil {
 		return nil, err
 	}
-	want, err := t.integers()
-	if err != nil {
-		return nil, err
-	}
-	x := n.in[0].shape
-	shape, err := toInts(want)
-	if err != nil {
-		return nil, fmt.Errorf("the %s %w", t.origin, err)
-	}
-	free := -1
+	x, shape, free := n.in[0].shape, slices.Clone(want), -1
 	for i, d := range shape {
 		switch {
 		case d == 0 && n.intAttr("allowzero", 0) == 0:
@@ -376,17 +367,9 @@ func equalParts(n *node, size int) ([]int, error) {
 }
 
 func expand(n *node) ([]view, error) {
-	t, err := n.con(1)
+	to, err := n.sizes(1)
 	if err != nil {
 		return nil, err
-	}
-	list, err := t.integers()
-	if err != nil {
-		return nil, err
-	}
-	to, err := toInts(list)
-	if err != nil {
-		return nil, fmt.Errorf("the %s %w", t.origin, err)
 	}
 	x := n.in[0].shape
 	shape, err := broadcast(x, to)
@@ -419,8 +402,8 @@ func gather(n *node) ([]view, error) {
 	}
 	at := make([]int, len(list))
 	for i, k := range list {
-		if at[i], err = axisOf(k, x[axis]); err != nil {
-			return nil, fmt.Errorf("the position %d does not exist on an axis of size %d", k, x[axis])
+		if at[i], err = position(k, x[axis]); err != nil {
+			return nil, err
 		}
 	}
 	shape := concat(x[:axis], t.shape, x[axis+1:])

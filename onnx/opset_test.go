@@ -61,6 +61,8 @@ func TestOps(t *testing.T) {
 		{"PRelu folded", one(16, dims{2}, inits{raw("k", onnxpb.TensorProto_DOUBLE, []int64{2}, []float64{-2, 3}), raw("s", onnxpb.TensorProto_DOUBLE, nil, 0.5), raw("d", onnxpb.TensorProto_DOUBLE, nil, 1.)}, nd("PRelu", "k s", "p"), nd("Sum", "p d", "q"), nd("Cast", "q", "f", attrs{"to": int(f32)}), nd("Add", "x f", "y")), upTo(2), []float64{1, 6}},
 
 		{"Dropout 6", one(6, dims{2}, nil, nd("Dropout", "x", "y", attrs{"is_test": 1})), upTo(2), upTo(2)},
+		{"Dropout 6 ratio 0", one(6, dims{2}, nil, nd("Dropout", "x", "y", attrs{"ratio": float32(0)})), upTo(2), upTo(2)},
+		{"Dropout 7 mask", one(7, dims{2}, nil, nd("Dropout", "x", "d mask"), nd("Add", "d mask", "y")), upTo(2), []float64{2, 3}},
 		{"Dropout 7", one(7, dims{2}, nil, nd("Dropout", "x", "y mask")), upTo(2), upTo(2)},
 		{"Dropout 12", one(12, dims{2}, inits{scalar("r", 0.5), raw("t", bool1, nil, []byte{0})}, nd("Dropout", "x r t", "y")), upTo(2), upTo(2)},
 		{"Dropout ratio 0", one(12, dims{2}, inits{scalar("r", 0), raw("t", bool1, nil, []byte{1})}, nd("Dropout", "x r t", "y")), upTo(2), upTo(2)},

@@ -65,19 +65,24 @@ func (t *tensor) with(shape []int) *tensor {
 	return &u
 }
 
-// pick returns the tensor of the given shape with the elements index of t.
+// pick returns the tensor of the given shape with the elements index of t,
+// where -1 is a zero.
 func (t *tensor) pick(shape, index []int) *tensor {
 	u := &tensor{origin: t.origin, dtype: t.dtype, shape: shape}
 	if t.dtype.isFloat() {
 		u.floats = make([]float64, len(index))
 		for i, k := range index {
-			u.floats[i] = t.floats[k]
+			if k >= 0 {
+				u.floats[i] = t.floats[k]
+			}
 		}
 		return u
 	}
 	u.ints = make([]int64, len(index))
 	for i, k := range index {
-		u.ints[i] = t.ints[k]
+		if k >= 0 {
+			u.ints[i] = t.ints[k]
+		}
 	}
 	return u
 }
