@@ -3,7 +3,6 @@ package layer
 import (
 	"context"
 	"fmt"
-	"sync"
 
 	"gonum.org/v1/gonum/blas/blas64"
 
@@ -26,7 +25,6 @@ type Conv struct {
 	repeats                 bool // an output meets an input position with two taps
 	overlaps                bool // two outputs meet an input position
 	inputs                  [1]int
-	scratch                 sync.Pool // of *convScratch
 }
 
 // NewConv returns the convolution of (batch, inC, positions) to (batch, outC,
@@ -65,7 +63,6 @@ func NewConv(w, bias []float64, at []int, batch, groups, outC, inC, positions, t
 		positions: positions, outPositions: len(at) / taps, taps: taps,
 		inputs: [1]int{batch * inC * positions},
 	}
-	c.scratch.New = func() any { return new(convScratch) }
 	if err := c.checkTable(); err != nil {
 		return nil, err
 	}
@@ -118,8 +115,8 @@ func (c *Conv) Forward(dst []float64, x ...[]float64) {
 
 // applyTo computes dst = A x, with the weights w in place of c's.
 func (c *Conv) applyTo(dst, x []float64, w blas64.General) {
-	s := c.scratch.Get().(*convScratch)
-	defer c.scratch.Put(s)
+	s := convPool.Get().(*convScratch)
+	defer convPool.Put(s)
 	in, out := c.inC*c.positions, c.outC*c.outPositions
 	for i := range c.batch * c.groups {
 		// Without a context that ends there is no error.

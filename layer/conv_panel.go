@@ -2,6 +2,7 @@ package layer
 
 import (
 	"context"
+	"sync"
 
 	"gonum.org/v1/gonum/blas/blas64"
 
@@ -13,7 +14,7 @@ import (
 // each column. A panel of the input is read before that of the output is
 // written, so both may be the same part of a matrix.
 const (
-	convLanes = 64      // lanes of a panel at most,
+	convLanes = 32      // lanes of a panel at most,
 	convMin   = 8       // and at least, if there are as many: a cache line,
 	convPanel = 1 << 19 // values that a panel should not exceed otherwise
 
@@ -31,6 +32,10 @@ type convScratch struct {
 	in, out []float64 // panels
 	patch   []float64
 }
+
+// convPool is shared by all convolutions: a network of many takes no more
+// memory than its largest.
+var convPool = sync.Pool{New: func() any { return new(convScratch) }}
 
 // convPanels is the application of a convolution to the rows of src, or to its
 // columns if trans is set.
@@ -56,15 +61,27 @@ func (a convPanels) run(ctx context.Context, threads int) error {
 		return nil
 	}
 	lanes := min(convLanes, n, max(convMin, convPanel/max(in, out)))
-	return kernel.Parallel(ctx, threads, (n+lanes-1)/lanes*images, func(i int) error {
+	tasks := (n + lanes - 1) / lanes * images
+	free := make(chan *convScratch, max(1, min(threads, tasks)))
+	for range cap(free) {
+		free <- convPool.Get().(*convScratch)
+	}
+	err := kernel.Parallel(ctx, threads, tasks, func(i int) error {
+		s := <-free
 		j := i / images * lanes
-		return a.panel(ctx, i%images, j, min(lanes, n-j))
+		err := a.panel(ctx, i%images, j, min(lanes, n-j), s)
+		free <- s
+		return err
 	})
+	for range cap(free) {
+		convPool.Put(<-free)
+	}
+	return err
 }
 
 // panel convolves one group of channels of one element of the batch, in the
 // columns (or rows) j to j+lanes-1.
-func (a *convPanels) panel(ctx context.Context, image, j, lanes int) error {
+func (a *convPanels) panel(ctx context.Context, image, j, lanes int, s *convScratch) error {
 	c := a.c
 	in, out := c.inC*c.positions, c.outC*c.outPositions
 	channels := c.outC
@@ -75,8 +92,6 @@ func (a *convPanels) panel(ctx context.Context, image, j, lanes int) error {
 		}
 		channels = min(channels, (n+c.outPositions-1)/c.outPositions)
 	}
-	s := c.scratch.Get().(*convScratch)
-	defer c.scratch.Put(s)
 	s.in, s.out = resize(s.in, in*lanes), resize(s.out, out*lanes)
 	if a.trans {
 		loadTrans(s.in, cols(rows(a.src, j, lanes), image*in, in))

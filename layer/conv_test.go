@@ -2,9 +2,11 @@ package layer_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"testing"
 
 	"gonum.org/v1/gonum/blas/blas64"
@@ -222,6 +224,28 @@ func TestConvRepeats(t *testing.T) {
 	testLinear(t, rule, 0, a, make([]float64, a.Rows))
 }
 
+// TestConvMemory: in place, a convolution of both indices of a covariance
+// takes a small part of the memory of another one.
+func TestConvMemory(t *testing.T) {
+	g := same(24, 32)
+	rng := rand.New(rand.NewPCG(1, 2))
+	rule, err := layer.NewConv(normals(rng, 2*2*9), nil, g.table(), 1, 1, 2, 2, volume(g.in), 9)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := rule.OutputLen()
+	m := zeros(n, n)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if err := errors.Join(rule.MulTo(context.Background(), 2, m, m, false), rule.SandwichTo(context.Background(), 2, m, m)); err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	if took, all := after.TotalAlloc-before.TotalAlloc, uint64(8*n*n); took > all/3 {
+		t.Errorf("%d bytes for a covariance of %d", took, all)
+	}
+}
+
 func TestConvLayer(t *testing.T) {
 	for name, c := range map[string]struct {
 		geometry
@@ -279,7 +303,7 @@ func BenchmarkConv(b *testing.B) {
 	for _, c := range []struct {
 		name                   string
 		groups, channels, side int
-	}{{"full", 1, 8, 16}, {"full", 1, 64, 8}, {"depthwise", 8, 8, 16}, {"depthwise", 64, 64, 8}} {
+	}{{"full", 1, 8, 16}, {"full", 1, 64, 8}, {"full", 1, 3, 24}, {"depthwise", 8, 8, 16}, {"depthwise", 64, 64, 8}} {
 		g := same(c.side, c.side)
 		n := c.channels * volume(g.in)
 		rng := rand.New(rand.NewPCG(5, 6))
