@@ -22,7 +22,9 @@
 //     differences over 10 eps agree, and its central ones over eps and 10 eps,
 //     along each input and along random directions: then no kink or jump is
 //     within the input's reach, and the second derivative is too small to
-//     matter.
+//     matter. Elements of the input that are at the end of the function's
+//     domain, such as 0 for a root, are held certain. Where the covariances
+//     need more than 4 GiB the variances are compared alone.
 //
 // So a model that is folded to a constant does not pass, with one exception:
 // a model of operators that make constants of shapes and constants by their

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -105,6 +106,8 @@ func TestCases(t *testing.T) {
 	}{
 		{"pass", testCase{"Tanh", "x", "y", "", tensors{vec(0, 1)}, tensors{vec(0, math.Tanh(1))}}, 0, "pass pass\n1 passed, 0 failed, 0 skipped\n"},
 		{"kink", testCase{"Relu", "x", "y", "", tensors{vec(-1, 0, 2)}, tensors{vec(0, 0, 2)}}, 0, "pass kink: smooth in 2 of 3 elements"},
+		{"large", testCase{"Expand", "x s", "y", "", tensors{vec(2), tensor(i64, []int64{1}, 40000)}, tensors{vec(slices.Repeat([]float64{2}, 40000)...)}}, 0, "pass large: variances only"},
+		{"edge", testCase{"Sqrt", "x", "y", "", tensors{vec(0, 4)}, tensors{vec(0, 2)}}, 0, "pass edge: held certain"},
 		{"jump", testCase{"Sign", "x", "y", "", tensors{vec(0)}, tensors{vec(0)}}, 0, "pass jump: mean only"},
 		{"wrong", testCase{"Relu", "x", "y", "", tensors{vec(1, 2)}, tensors{vec(1, 2.125)}}, 1, `FAIL wrong: the output "y" is 2 at 1, want 2.125`},
 		{"shape", testCase{"Relu", "x", "y", "", tensors{vec(1, 2)}, tensors{tensor(f32, []int64{1, 2}, 1, 2)}}, 1, "FAIL shape: "},
@@ -190,18 +193,25 @@ func TestFindsWrongCovariance(t *testing.T) {
 	if len(s.smooth) != 1 {
 		t.Fatalf("%d smooth elements, want 1", len(s.smooth))
 	}
-	if err := checkCov(wrong, x, 1e-5, s); err != nil {
+	moments := func(net *graph.Network) *covprop.Result {
+		r, err := propagate(net.With(graph.Options{KeepInput: true}), x, s.variances(2))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &r
+	}
+	if err := s.check(moments(wrong)); err != nil {
 		t.Errorf("the right covariance: %v", err)
 	}
-	if err := checkCov(right, x, 1e-5, s); err == nil || !strings.Contains(err.Error(), "gain") {
+	r := moments(right)
+	if err := s.check(r); err == nil || !strings.Contains(err.Error(), "gain") {
 		t.Errorf("the wrong gain: %v", err)
 	}
-	r, err := right.With(graph.Options{KeepInput: true}).Propagate(t.Context(), covprop.Gaussian{Mean: x, Cov: covprop.Diagonal{1e-10, 1e-10}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.checkOutputs(&r, 1e-5); err == nil {
+	if err := s.checkOutputs(r); err == nil {
 		t.Error("the wrong covariance is not found")
+	}
+	if err := s.checkVariances(covprop.Diagonal{r.Cov.At(0, 0)}); err == nil {
+		t.Error("the wrong variance is not found")
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"gonum.org/v1/gonum/floats"
 
+	"github.com/covprop/covprop"
 	"github.com/covprop/covprop/graph"
 )
 
@@ -18,10 +19,23 @@ const (
 
 // slopes are derivatives of a network at a point, by finite differences.
 type slopes struct {
+	eps        float64
+	certain    []bool      // the elements of the input that are at the end of the domain, as 0 is for a root; nil for none
 	smooth     []int       // the elements of the output that have derivatives
 	norm       []float64   // by element of the output: the length of its gradient
 	directions [][]float64 // the unit vectors, or some random directions
 	along      [][]float64 // by direction: the derivatives of the output's elements
+}
+
+// variances are those of an input that is uncertain where it can be.
+func (s *slopes) variances(n int) covprop.Diagonal {
+	v := make(covprop.Diagonal, n)
+	for k := range v {
+		if s.certain == nil || !s.certain[k] {
+			v[k] = s.eps * s.eps
+		}
+	}
+	return v
 }
 
 // differentiate returns the derivatives at x. The central differences are over
@@ -31,9 +45,9 @@ func differentiate(net *graph.Network, x []float64, eps float64) *slopes {
 	n, m := len(x), net.OutputDim()
 	f := evaluator(net, x)
 	h := reach * eps
-	zero, near, far := f(nil, 0), make([]float64, m), make([]float64, m)
+	zero, near, far := slices.Clone(f(nil, 0)), make([]float64, m), make([]float64, m)
 	bend := make([]float64, m) // the largest difference of slopes
-	s := &slopes{norm: make([]float64, m)}
+	s := &slopes{eps: eps, certain: edges(f, n, h), norm: make([]float64, m)}
 	central := func(v []float64) []float64 {
 		copy(near, f(v, eps))
 		floats.SubTo(far, near, f(v, -eps))
@@ -46,7 +60,6 @@ func differentiate(net *graph.Network, x []float64, eps float64) *slopes {
 			bend[i] = max(bend[i], math.Abs(near[i]-2*zero[i]+far[i])/h, math.Abs((near[i]-far[i])/(2*h)-d))
 		}
 	}
-	zero = slices.Clone(zero)
 	// Random directions: a kink that is out of reach along every axis may be
 	// within reach of the joint Gaussian.
 	rng := rand.New(rand.NewPCG(1, uint64(n)))
@@ -54,7 +67,9 @@ func differentiate(net *graph.Network, x []float64, eps float64) *slopes {
 	for range random {
 		v := make([]float64, n)
 		for k := range v {
-			v[k] = rng.NormFloat64()
+			if v[k] = rng.NormFloat64(); s.certain != nil && s.certain[k] {
+				v[k] = 0
+			}
 		}
 		slope := central(v)
 		probe(v, slope)
@@ -64,7 +79,9 @@ func differentiate(net *graph.Network, x []float64, eps float64) *slopes {
 	}
 	for k := 0; k < n && n <= maxColumns; k++ {
 		v := make([]float64, n)
-		v[k] = 1
+		if s.certain == nil || !s.certain[k] {
+			v[k] = 1
+		}
 		slope := central(v)
 		probe(v, slope)
 		s.add(v, slope, 1)
@@ -83,6 +100,37 @@ func differentiate(net *graph.Network, x []float64, eps float64) *slopes {
 		}
 	}
 	return s
+}
+
+// edges returns which of the n elements of the input cannot be varied by h
+// without an output that is not finite; nil if all can.
+func edges(f func(v []float64, t float64) []float64, n int, h float64) []bool {
+	finite := func(v []float64) bool {
+		return allFinite(f(v, h)) && allFinite(f(v, -h))
+	}
+	v := make([]float64, n)
+	for k := range v {
+		v[k] = 1
+	}
+	if finite(v) {
+		return nil
+	}
+	certain := make([]bool, n)
+	for k := range v {
+		clear(v)
+		v[k] = 1
+		certain[k] = !finite(v)
+	}
+	return certain
+}
+
+func allFinite(x []float64) bool {
+	for _, v := range x {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return false
+		}
+	}
+	return true
 }
 
 // add adds a direction and weighs the squares of the derivatives along it.
