@@ -33,9 +33,6 @@ func (c *compareCmd) check() error {
 	if err := c.inputFlags.check(); err != nil {
 		return err
 	}
-	if err := c.methodFlags.check(); err != nil {
-		return err
-	}
 	for i, m := range c.Methods {
 		if !slices.Contains(allMethods, m) {
 			return usagef("--methods: %q is not one of %s", m, strings.Join(allMethods, ", "))
@@ -46,6 +43,9 @@ func (c *compareCmd) check() error {
 	}
 	if len(c.Methods) == 0 {
 		return usagef("--methods lists no method")
+	}
+	if err := c.methodFlags.check(c.Methods...); err != nil {
+		return err
 	}
 	return c.Output.check(".json")
 }

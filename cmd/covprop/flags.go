@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -62,7 +63,9 @@ type methodFlags struct {
 	MaxMemory *byteSize `placeholder:"8GiB" help:"Refuse work whose matrices need more memory (default: three quarters of the machine's, where that is known)."`
 }
 
-func (f *methodFlags) check() error {
+// check checks the flags for the methods that are to run.
+func (f *methodFlags) check(methods ...string) error {
+	analytic := slices.Contains(methods, moment) || slices.Contains(methods, diagonal)
 	switch {
 	case f.Order != nil && f.Tol != nil:
 		return usagef("--order and --tol exclude each other")
@@ -70,6 +73,10 @@ func (f *methodFlags) check() error {
 		return usagef("--order must be at least 1, not %d", *f.Order)
 	case f.Tol != nil && !(*f.Tol > 0 && *f.Tol < 1):
 		return usagef("--tol must lie between 0 and 1, not at %v", *f.Tol)
+	case f.Order != nil && !slices.Contains(methods, moment):
+		return usagef("--order has no meaning for the method %s: it is the order of the covariance series of the method moment", strings.Join(methods, ", "))
+	case f.Tol != nil && !analytic:
+		return usagef("--tol has no meaning for the method %s: it is the tolerance of the methods moment and diagonal", strings.Join(methods, ", "))
 	case f.Samples < 2:
 		return usagef("--samples must be at least 2, not %d", f.Samples)
 	case f.Seed == 0:

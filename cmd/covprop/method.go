@@ -30,6 +30,8 @@ type task struct {
 	net    *graph.Network
 	in     covprop.Gaussian
 	flags  *methodFlags
+
+	strict, keepInput bool // of the analytic methods
 }
 
 // run applies the method and returns the result, all of whose numbers are
@@ -69,10 +71,12 @@ func (t *task) propagator(progress func(done, total int)) covprop.Propagator {
 		}
 	}
 	o := graph.Options{
-		Diagonal: t.method == diagonal,
-		Threads:  t.flags.threads(),
-		MaxBytes: t.flags.maxBytes(),
-		Progress: progress,
+		Diagonal:  t.method == diagonal,
+		Strict:    t.strict,
+		KeepInput: t.keepInput,
+		Threads:   t.flags.threads(),
+		MaxBytes:  t.flags.maxBytes(),
+		Progress:  progress,
 	}
 	if t.flags.Order != nil {
 		o.Order = *t.flags.Order

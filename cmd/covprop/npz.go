@@ -18,9 +18,24 @@ import (
 // out0/cov (n, n), the same for out1 and so on, cross/0_1 for the covariance
 // between out0 and out1, and names.json, the list of the outputs' names. With
 // one output they are there as mean, std and cov, too. Without covariances
-// cov and cross are absent.
-func writeNPZ(w io.Writer, res *covprop.Result) error {
+// cov and cross are absent. Then come the arrays of writeInputs, with or
+// without the covariance with the inputs, and those of the classes.
+func writeNPZ(w io.Writer, r *findings, keepInput bool) error {
 	z := npzWriter{zip.NewWriter(w)}
+	if err := z.outputs(&r.res); err != nil {
+		return err
+	}
+	if err := r.writeInputs(z, keepInput); err != nil {
+		return err
+	}
+	if err := r.classes.write(z); err != nil {
+		return err
+	}
+	return z.Close()
+}
+
+// outputs writes the moments of the outputs and their names.
+func (z npzWriter) outputs(res *covprop.Result) error {
 	var names []string
 	for i, o := range res.Outputs {
 		names = append(names, o.Name)
@@ -50,10 +65,7 @@ func writeNPZ(w io.Writer, res *covprop.Result) error {
 			}
 		}
 	}
-	if err := z.names(names); err != nil {
-		return err
-	}
-	return z.Close()
+	return z.names(names)
 }
 
 // npzWriter writes NumPy arrays, which hardly compress, as stored entries of a

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"strings"
 	"time"
 
 	"github.com/covprop/covprop"
+	"github.com/covprop/covprop/graph"
+	"github.com/covprop/covprop/score"
 )
 
 type propagateCmd struct {
@@ -13,9 +16,13 @@ type propagateCmd struct {
 	inputFlags
 	Method string `enum:"moment,diagonal,linear,unscented,montecarlo" default:"moment" help:"moment (analytic, full covariance), diagonal (analytic, no covariances), linear, unscented or montecarlo (default: ${default})."`
 	methodFlags
-	Format  string     `enum:"text,json" default:"text" help:"text or json (default: ${default})."`
-	Output  outputFile `name:"output" short:"o" placeholder:"FILE" help:"Write the result to a .json or .npz file and only a summary to standard output."`
-	Explain bool       `help:"Show how exact every node was."`
+	Strict      bool       `help:"Refuse a model with a node that could only be linearised (moment, diagonal)."`
+	KeepInput   bool       `help:"Add the covariance between outputs and inputs to the JSON and .npz forms (moment)."`
+	Attribution bool       `help:"Show each input's share of the variance of each output (moment)."`
+	Classify    bool       `help:"Show the probability of every class, and that the predicted one changes."`
+	Format      string     `enum:"text,json" default:"text" help:"text or json (default: ${default})."`
+	Output      outputFile `name:"output" short:"o" placeholder:"FILE" help:"Write the result to a .json or .npz file and only a summary to standard output."`
+	Explain     bool       `help:"Show how exact every node was."`
 }
 
 // Help is shown below the flags' summary.
@@ -31,8 +38,16 @@ func (c *propagateCmd) check() error {
 	if err := c.inputFlags.check(); err != nil {
 		return err
 	}
-	if err := c.methodFlags.check(); err != nil {
+	if err := c.methodFlags.check(c.Method); err != nil {
 		return err
+	}
+	switch {
+	case c.Strict && c.Method != moment && c.Method != diagonal:
+		return usagef("--strict has no meaning for the method %s, which does not work node by node", c.Method)
+	case c.KeepInput && c.Method != moment:
+		return usagef("--keep-input needs --method moment: the method %s has no covariances with the input", c.Method)
+	case c.Attribution && c.Method != moment:
+		return usagef("--attribution needs --method moment: the method %s has no covariances with the input", c.Method)
 	}
 	return c.Output.check(".json", ".npz")
 }
@@ -45,22 +60,56 @@ func (c *propagateCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	t := task{method: c.Method, seed: c.Seed, net: net, in: in, flags: &c.methodFlags}
-	res, elapsed, err := t.run(e, "propagating")
-	if err != nil {
+	var logits *graph.Network
+	if c.Classify {
+		if logits, err = logitsOf(net); err != nil {
+			return fmt.Errorf("%s: %w", c.Model, err)
+		}
+	}
+	t := task{
+		method: c.Method, seed: c.Seed, net: net, in: in, flags: &c.methodFlags,
+		strict: c.Strict, keepInput: c.KeepInput || c.Attribution,
+	}
+	r := findings{inputs: net.Inputs()}
+	if r.res, r.elapsed, err = t.run(e, "propagating"); err != nil {
 		return err
 	}
-	return c.write(e, &res, elapsed)
+	if c.Attribution {
+		variance := make([]float64, r.res.Dim())
+		r.res.Cov.VarianceTo(variance)
+		if r.shares, err = score.Attribute(in.Cov, r.res.InputCov, variance); err != nil {
+			return err
+		}
+	}
+	if c.Classify {
+		if r.classes, err = t.classify(e, logits, &r.res); err != nil {
+			return err
+		}
+	}
+	return c.write(e, &r)
+}
+
+// findings are what propagate found out.
+type findings struct {
+	inputs  []graph.TensorInfo
+	res     covprop.Result
+	elapsed time.Duration
+	shares  []score.Attribution // by output element, with --attribution
+	classes *classes            // with --classify
 }
 
 // write writes the result to the file, if there is one, and to standard
 // output.
-func (c *propagateCmd) write(e *env, res *covprop.Result, elapsed time.Duration) error {
+func (c *propagateCmd) write(e *env, r *findings) error {
 	var seed *uint64
 	if c.Method == monteCarlo {
 		seed = &c.Seed
 	}
-	full := newResultJSON(c.Model, c.Method, seed, res, elapsed)
+	full := newResultJSON(c.Model, c.Method, seed, &r.res, r.elapsed)
+	if c.KeepInput {
+		full.InputCross = r.inputCross()
+	}
+	full.Attribution, full.Classify = r.attribution(), r.classes.json()
 	if err := e.ctx.Err(); err != nil {
 		return err
 	}
@@ -69,13 +118,13 @@ func (c *propagateCmd) write(e *env, res *covprop.Result, elapsed time.Duration)
 	case ".json":
 		err = c.Output.writeJSON(full)
 	case ".npz":
-		err = c.Output.writeWith(func(w io.Writer) error { return writeNPZ(w, res) })
+		err = c.Output.writeWith(func(w io.Writer) error { return writeNPZ(w, r, c.KeepInput) })
 	}
 	switch {
 	case err != nil:
 		return err
 	case c.Format == "text":
-		return e.print(c.text(res, elapsed))
+		return e.print(c.text(r))
 	case c.Output != "":
 		return e.printJSON(full.summary(string(c.Output)))
 	}
@@ -83,8 +132,9 @@ func (c *propagateCmd) write(e *env, res *covprop.Result, elapsed time.Duration)
 }
 
 // text lays out the result or, if it went to a file, a summary of it.
-func (c *propagateCmd) text(res *covprop.Result, elapsed time.Duration) []byte {
+func (c *propagateCmd) text(r *findings) []byte {
 	var p page
+	res := &r.res
 	p.linef("model     %s", c.Model)
 	if c.Method == monteCarlo {
 		p.linef("method    %s, %d samples, seed %d", c.Method, c.Samples, c.Seed)
@@ -98,10 +148,15 @@ func (c *propagateCmd) text(res *covprop.Result, elapsed time.Duration) []byte {
 		p.linef("written   %s", string(c.Output))
 	} else {
 		c.outputs(&p, res)
+		if c.KeepInput {
+			p.linef("\nthe covariances with the input are in the JSON and .npz forms")
+		}
+		r.attributionText(&p)
+		r.classes.text(&p)
 		p.linef("")
 	}
 	p.linef("accuracy  %s", accuracyLine(res))
-	p.linef("time      %s", formatTime(elapsed))
+	p.linef("time      %s", formatTime(r.elapsed))
 	if c.Explain && len(res.Nodes) > 0 {
 		p.linef("\nnodes: how exact each is, given that its input is Gaussian; bounds are relative to the standard deviations")
 		p.nodes(res.Nodes)

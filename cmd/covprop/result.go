@@ -19,6 +19,10 @@ type resultJSON struct {
 	Cross     []crossJSON  `json:"cross"`
 	Accuracy  accuracyJSON `json:"accuracy"`
 	ElapsedMS float64      `json:"elapsed_ms"`
+
+	InputCross  []inputCrossJSON  `json:"input_cross,omitempty"` // with --keep-input
+	Attribution []attributionJSON `json:"attribution,omitempty"` // with --attribution
+	Classify    *classifyJSON     `json:"classify,omitempty"`    // with --classify
 }
 
 type outputJSON struct {
