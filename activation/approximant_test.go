@@ -35,7 +35,7 @@ func TestMixtureError(t *testing.T) {
 // bound holds against quadrature.
 func TestApproximant(t *testing.T) {
 	used := map[string]int{}
-	acts := []Activation{Sigmoid(), Tanh(), Softplus(), SiLU(), QuickGELU(1.702), QuickGELU(-0.5)}
+	acts := []Activation{Sigmoid(), Tanh(), Softplus(), LogSigmoid(), SiLU(), QuickGELU(1.702), QuickGELU(-0.5)}
 	for _, a := range acts {
 		for _, tol := range []float64{1e-9, 1e-7, 1e-6, 1e-4} {
 			for _, sigma := range []float64{0.1, 0.5, 1, 2, 5, 60} {

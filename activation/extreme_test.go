@@ -16,7 +16,7 @@ func TestExtremeInputs(t *testing.T) {
 	}
 	acts := []Activation{
 		Tanh(), Sigmoid(), SiLU(), Mish(), GELUTanh(), Softsign(), Arctan(), Softplus(), GELU(), Erf(), ELU(1), CELU(2),
-		SELU(1.67, 1.05), ReLU(), Clip(-1, 1), HardSwish(), Sin(), Cos(), user,
+		SELU(1.67, 1.05), ReLU(), Clip(-1, 1), HardSwish(), Sin(), Cos(), Sinh(), Cosh(), Asinh(), LogSigmoid(), Shrink(1, 0.5), user,
 	}
 	h := make([]float64, 33)
 	for _, a := range acts {

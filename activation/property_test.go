@@ -86,8 +86,8 @@ func TestParseval(t *testing.T) {
 func TestGain(t *testing.T) {
 	for name, a := range everyActivation() {
 		for _, x := range inputs {
-			if name == "exp" && x.mu == 40 || x.sigma == 1e-6 && a.Apply(x.mu) == 0 && a.Derivative(x.mu) == 0 {
-				continue // e^40: its own scale; h_1 of a flat spot: 0
+			if grows := name == "exp" || name == "sinh" || name == "cosh"; grows && math.Abs(x.mu) == 40 || x.sigma == 1e-6 && a.Apply(x.mu) == 0 && a.Derivative(x.mu) == 0 {
+				continue // e^40, its own scale; h_1 of a flat spot: 0
 			}
 			h := make([]float64, 2)
 			v, acc := Marginal(a, h, x.mu, x.sigma, 0)

@@ -14,6 +14,7 @@ func byQuadrature() map[string]Activation {
 	m := map[string]Activation{}
 	for _, a := range []Activation{
 		Sigmoid(), Tanh(), Softplus(), SiLU(), QuickGELU(1.702), Mish(), GELUTanh(), Softsign(), Arctan(),
+		Asinh(), LogSigmoid(),
 	} {
 		m[a.Name()] = a
 	}

@@ -58,7 +58,7 @@ func tailCovariance(m, n int, t1, t2 *tail, rho float64) float64 {
 	}
 	r := math.Abs(rho)
 	q := tailPair{
-		m: m, n: n, p: m - n - 1, a: t1.a, b: t2.a, u: math.Copysign(t2.a, rho),
+		m: m, n: n, p: m - n - 1, a: t1.a, b: t2.a, u: t2.a * math.Copysign(1, rho),
 		sin: r, cos: math.Sqrt((1 - r) * (1 + r)), end: math.Asin(r),
 	}
 	if rho < 0 && n%2 == 0 {
