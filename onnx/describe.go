@@ -133,7 +133,7 @@ func (n *node) describeShapeless(d *NodeInfo) {
 	case n.op == "Mul" && both:
 		d.Rule = "product"
 	case (n.op == "MatMul" || n.op == "Gemm") && both:
-		d.Rule = "matproduct"
+		d.Rule = "matrix product"
 	}
 }
 

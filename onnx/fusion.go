@@ -22,6 +22,8 @@ func (m *model) fuse() {
 			n.fuseProduct()
 		case "Add", "Sub":
 			n.fuseBias()
+		case "Log":
+			n.fuseLog()
 		}
 	}
 }
@@ -267,6 +269,26 @@ func (m *match) hardSwish(p cubic, f float64) (string, activation.Activation) {
 		return "", nil
 	}
 	return "HardSwish", activation.HardSwish()
+}
+
+// fuseLog: log sigmoid(x), and softplus(x) = log(1 + e^x). The logarithm alone
+// would meet its singular point.
+func (n *node) fuseLog() {
+	m := newMatch(n)
+	act, f := activation.LogSigmoid, producer(n.in[0], "Sigmoid")
+	name := "LogSigmoid"
+	if f != nil {
+		m.members = append(m.members, f)
+	} else {
+		var a, b float64
+		if a, b, f = m.affine(n.in[0], "Exp"); f == nil || a != 1 || b != 1 {
+			return
+		}
+		act, name = activation.Softplus, "Softplus"
+	}
+	if m.closed() {
+		m.replace(name, unary(oldestOpset, simple(act)), f.in[0])
+	}
 }
 
 // fuseBias makes one affine map of a product with a constant matrix and the

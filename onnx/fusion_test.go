@@ -63,6 +63,8 @@ func TestFusion(t *testing.T) {
 		{"HardSwish", "hard_swish", "a = Add three x; s = Clip a zero six; m = Mul s sixth; y = Mul m x", hardSwish},
 		{"HardSwish", "hard_swish", "a = Div x six; b = Add a half; s = Clip b zero one; y = Mul x s", hardSwish},
 		{"HardSwish", "hard_swish", "s = HardSigmoid x; y = Mul x s", hardSwish},
+		{"LogSigmoid", "log_sigmoid", "s = Sigmoid x; y = Log s", func(x float64) float64 { return -math.Log1p(math.Exp(-x)) }},
+		{"Softplus", "softplus", "e = Exp x; p = Add e one; y = Log p", func(x float64) float64 { return math.Log1p(math.Exp(x)) }},
 	} {
 		t.Run(c.op+" "+c.graph, func(t *testing.T) {
 			x := []float64{-1.75, 0.6, 4}
@@ -139,6 +141,7 @@ func TestNoFusion(t *testing.T) {
 		"a = Add x one; s = Sigmoid a; y = Mul x s",                                        // shifted
 		"s = Sigmoid x; p = Add s one; y = Mul x p",                                        // x + SiLU
 		"s = Tanh x; y = Mul x s",                                                          // unknown
+		"e = Exp x; p = Add e two; y = Log p",                                              // not softplus
 		"s = Softplus x; v = Tanh s; u = Relu x; y = Mul u v",                              // not the same x
 		"a = Add x three; s = Clip a zero three; m = Mul x s; y = Div m six",               // another bound
 		"a = Add x two; s = Clip a zero six; m = Mul x s; y = Div m six",                   // another shift

@@ -16,7 +16,7 @@ var arithmeticOps = map[string]op{
 	"Sub":   {since: 6, inputs: 2, kind: "sum", fold: foldBinary(subNumbers), shape: binaryShape, rule: addRule(-1)},
 	"Mul":   {since: 6, inputs: 2, kind: "scale", fold: foldBinary(mulNumbers), shape: binaryShape, rule: mulRule},
 	"Div":   {since: 6, inputs: 2, kind: "scale", fold: foldBinary(divNumbers), shape: binaryShape, rule: divRule},
-	"Pow":   {since: 6, inputs: 2, kind: "polynomial", fold: foldBinary(powNumbers), shape: binaryShape, rule: powRule},
+	"Pow":   {since: 6, inputs: 2, kind: "power", fold: foldBinary(powNumbers), shape: binaryShape, rule: powRule},
 	"PRelu": {since: 6, inputs: 2, kind: "leaky_relu", fold: foldPRelu, shape: sameShape, rule: preluRule},
 	"Neg":   {since: 6, kind: "scale", fold: foldNeg, shape: sameShape, rule: negRule},
 	"Sum":   {since: 6, inputs: math.MaxInt, kind: "sum", fold: foldSum, shape: sumShape, rule: sumRule},

@@ -12,15 +12,15 @@ import (
 // joinOps join, repeat and accumulate tensors.
 var joinOps = map[string]op{
 	"Concat":          {since: 6, inputs: math.MaxInt, kind: "concat", fold: foldConcat, shape: concatShape, rule: concatRule},
-	"CumSum":          {since: 11, inputs: 2, kind: "sparse", fold: foldLinear, shape: sameShape, rule: cumSumRule},
+	"CumSum":          {since: 11, inputs: 2, kind: "sparse map", fold: foldLinear, shape: sameShape, rule: cumSumRule},
 	"GatherElements":  takes(2, move(11, "select", gatherElements)),
 	"GatherND":        takes(2, move(11, "select", gatherND)),
-	"Scatter":         {since: 9, inputs: 3, kind: "sparse", fold: foldLinear, shape: sameShape, rule: scatterRule(scatterElements)},
-	"ScatterElements": {since: 11, inputs: 3, kind: "sparse", fold: foldLinear, shape: sameShape, rule: scatterRule(scatterElements)},
-	"ScatterND":       {since: 11, inputs: 3, kind: "sparse", fold: foldLinear, shape: sameShape, rule: scatterRule(scatterND)},
+	"Scatter":         {since: 9, inputs: 3, kind: "sparse map", fold: foldLinear, shape: sameShape, rule: scatterRule(scatterElements)},
+	"ScatterElements": {since: 11, inputs: 3, kind: "sparse map", fold: foldLinear, shape: sameShape, rule: scatterRule(scatterElements)},
+	"ScatterND":       {since: 11, inputs: 3, kind: "sparse map", fold: foldLinear, shape: sameShape, rule: scatterRule(scatterND)},
 	"Tile":            takes(2, move(6, "select", tile)),
-	"Trilu":           takes(2, move(14, "sparse", trilu)),
-	"Where":           {since: 9, inputs: 3, kind: "sparse", fold: foldWhere, shape: whereShape, rule: whereRule},
+	"Trilu":           takes(2, move(14, "sparse map", trilu)),
+	"Where":           {since: 9, inputs: 3, kind: "sparse map", fold: foldWhere, shape: whereShape, rule: whereRule},
 }
 
 // parseConcat returns the shape of the inputs joined along an axis.
@@ -61,41 +61,27 @@ func concatShape(n *node) ([][]int, error) {
 	return [][]int{shape}, err
 }
 
-// concatRule joins the uncertain inputs, and then puts them and the constants
-// into their places.
+// concatRule joins the uncertain inputs, each once, and then puts them and the
+// constants into their places.
 func concatRule(n *node) (plan, error) {
 	shape, axis, err := parseConcat(n)
 	if err != nil {
 		return plan{}, err
 	}
 	var p plan
-	var in []*value
-	var lens []int
-	outer, size, total := product(shape[:axis]), product(shape), 0
-	for _, v := range n.in {
-		if !v.isConst() {
-			in, lens = append(in, v), append(lens, product(v.shape[axis:]))
-			total += product(v.shape[axis:])
-		}
-	}
-	out, complete := n.out[0], outer*total == size
-	joined := out
-	if !complete {
-		joined = temp(n, out, []int{outer, total})
-	}
-	switch {
-	case len(in) > 1:
-		p.step(joined, in...)(layer.NewConcat(outer, lens))
-	case complete:
-		p.step(joined, in[0])(layer.NewReshape(size))
-	default:
-		joined = in[0]
-	}
-	if complete {
+	outer, size, out := product(shape[:axis]), product(shape), n.out[0]
+	in := n.uncertain()
+	if len(in) == len(n.in) {
+		p.joined(out, in, outer)
 		return p.done()
 	}
 	if err := n.m.limits.take(2 * size); err != nil {
 		return plan{}, err
+	}
+	offset, total := map[*value]int{}, 0
+	for _, v := range in {
+		offset[v] = total
+		total += product(v.shape[axis:])
 	}
 	constants := make([][]float64, len(n.in))
 	for i, v := range n.in {
@@ -106,7 +92,6 @@ func concatRule(n *node) (plan, error) {
 		}
 	}
 	index, fill := make([]int, 0, size), make([]float64, 0, size)
-	at := 0 // of the uncertain elements
 	for o := range outer {
 		for i, v := range n.in {
 			block := product(v.shape[axis:])
@@ -115,21 +100,55 @@ func concatRule(n *node) (plan, error) {
 				fill = append(fill, constants[i][o*block:][:block]...)
 				continue
 			}
-			for range block {
-				index, fill = append(index, at), append(fill, 0)
-				at++
+			for j := range block {
+				index, fill = append(index, o*total+offset[v]+j), append(fill, 0)
 			}
 		}
 	}
-	p.placed(n, out, joined, index, fill)
+	x := in[0]
+	if len(in) > 1 {
+		x = temp(n, out, []int{outer, total})
+		p.joined(x, in, outer)
+	}
+	p.placed(n, out, x, index, fill)
 	return p.done()
+}
+
+// uncertain returns the inputs that are not constant, each once.
+func (n *node) uncertain() []*value {
+	var in []*value
+	seen := map[*value]bool{}
+	for _, v := range n.in {
+		if v != nil && !v.isConst() && !seen[v] {
+			seen[v] = true
+			in = append(in, v)
+		}
+	}
+	return in
+}
+
+// joined appends out, the tensors in, seen as having outer rows, side by side.
+func (p *plan) joined(out *value, in []*value, outer int) {
+	if len(in) == 1 {
+		p.step(out, in[0])(layer.NewReshape(product(in[0].shape)))
+		return
+	}
+	lens := make([]int, len(in))
+	for i, v := range in {
+		lens[i] = product(v.shape) / outer
+	}
+	p.step(out, in...)(layer.NewConcat(outer, lens))
 }
 
 // placed appends out_i = x[index_i], or the constant fill_i where index_i is
 // -1. fill has one value for every element, or one for all; nil is 0.
 func (p *plan) placed(n *node, out, x *value, index []int, fill []float64) {
 	size := product(x.shape)
-	if !slices.Contains(index, -1) {
+	switch {
+	case len(index) == size && slices.Equal(index, iota(size)):
+		p.step(out, x)(layer.NewReshape(size))
+		return
+	case !slices.Contains(index, -1):
 		p.step(out, x)(layer.NewSelect(index, size))
 		return
 	}

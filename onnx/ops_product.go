@@ -10,7 +10,7 @@ import (
 
 // productOps are products, maxima and Einstein sums of tensors.
 var productOps = map[string]op{
-	"Einsum": {since: 12, inputs: math.MaxInt, kind: "sparse", fold: foldEinsum, shape: einsumShape, rule: einsumRule},
+	"Einsum": {since: 12, inputs: math.MaxInt, kind: "sparse map", fold: foldEinsum, shape: einsumShape, rule: einsumRule},
 	"Max":    {since: 6, inputs: math.MaxInt, kind: "max", fold: foldExtreme(1), shape: sumShape, rule: extremeRule(1)},
 	"Min":    {since: 6, inputs: math.MaxInt, kind: "max", fold: foldExtreme(-1), shape: sumShape, rule: extremeRule(-1)},
 }
@@ -182,35 +182,24 @@ func extremeBound(n *node, sign float64) ([]float64, error) {
 
 // extremeUncertain appends the extreme of the uncertain inputs.
 func extremeUncertain(n *node, p *plan, out *value, sign float64) error {
-	var in []*value
-	var lens []int
-	total := 0
-	for _, v := range n.in {
-		if !v.isConst() {
-			in, lens = append(in, v), append(lens, product(v.shape))
-			total += product(v.shape)
-		}
-	}
+	in, size := n.uncertain(), product(out.shape)
 	if len(in) == 1 {
-		size := product(out.shape)
-		if x := p.stretched(n, in[0], in[0].shape, out.shape); p.err == nil {
-			p.step(out, x)(layer.NewReshape(size))
-		}
+		x := p.stretched(n, in[0], in[0].shape, out.shape)
+		p.step(out, x)(layer.NewReshape(size))
 		return p.err
 	}
-	if err := n.m.limits.take(2 * len(in) * product(out.shape)); err != nil {
+	if err := n.m.limits.take(2 * len(in) * size); err != nil {
 		return err
 	}
-	lists := make([][]int, product(out.shape))
-	at := 0
-	for i, v := range in {
+	lists, total := make([][]int, size), 0
+	for _, v := range in {
 		for j, k := range positions(v.shape, out.shape) {
-			lists[j] = append(lists[j], at+k)
+			lists[j] = append(lists[j], total+k)
 		}
-		at += lens[i]
+		total += product(v.shape)
 	}
 	all := temp(n, out, []int{total})
-	p.step(all, in...)(layer.NewConcat(1, lens))
+	p.joined(all, in, 1)
 	if sign > 0 {
 		return tournament(p, n, out, all, lists)
 	}

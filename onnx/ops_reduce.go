@@ -12,10 +12,10 @@ import (
 
 // reduceOps reduce axes.
 var reduceOps = map[string]op{
-	"ReduceSum":       reduction{since: 13, kind: "sparse", real: sum, int: sumInts, rule: sumGroups}.op(),
-	"ReduceMean":      reduction{since: 18, kind: "sparse", real: mean, int: meanInts, rule: meanGroups}.op(),
-	"ReduceSumSquare": reduction{since: 18, kind: "sparse", real: sumSquares, rule: sumOf(activation.Square)}.op(),
-	"ReduceL1":        reduction{since: 18, kind: "sparse", real: sumAbs, rule: sumOf(activation.Abs)}.op(),
+	"ReduceSum":       reduction{since: 13, kind: "sparse map", real: sum, int: sumInts, rule: sumGroups}.op(),
+	"ReduceMean":      reduction{since: 18, kind: "sparse map", real: mean, int: meanInts, rule: meanGroups}.op(),
+	"ReduceSumSquare": reduction{since: 18, kind: "sparse map", real: sumSquares, rule: sumOf(activation.Square)}.op(),
+	"ReduceL1":        reduction{since: 18, kind: "sparse map", real: sumAbs, rule: sumOf(activation.Abs)}.op(),
 	"ReduceL2":        reduction{since: 18, kind: "sqrt", real: norm, rule: normGroups}.op(),
 	"ReduceLogSum":    reduction{since: 18, kind: "log", real: logSum, rule: logSumGroups}.op(),
 	"ReduceLogSumExp": reduction{since: 18, kind: "sum", real: logSumExp, rule: logSumExpGroups}.op(),
