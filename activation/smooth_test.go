@@ -208,7 +208,7 @@ func TestHarmonicWide(t *testing.T) {
 // Within (-1, 1) the pair form is the Mehler series.
 func TestSmoothPairSeries(t *testing.T) {
 	families := smoothFamilies(t)
-	pairs := 0
+	pairs, elus := 0, 0
 	for _, f := range families {
 		for _, g := range families {
 			for _, rho := range []float64{-0.9, -0.3, 0, 0.6} {
@@ -217,7 +217,11 @@ func TestSmoothPairSeries(t *testing.T) {
 				if !ok {
 					continue
 				}
-				pairs++
+				if len(f.Kinks()) > 0 {
+					elus++
+				} else {
+					pairs++
+				}
 				hf, hg := make([]float64, 200), make([]float64, 200)
 				f.Coefficients(hf, p.Mu1, p.Sigma1)
 				g.Coefficients(hg, p.Mu2, p.Sigma2)
@@ -234,6 +238,10 @@ func TestSmoothPairSeries(t *testing.T) {
 	// 2 probits, GELU, 2 harmonics, 2 hyperbolic, exp, 3 polynomials, at 4 correlations.
 	if want := 4 * (2*2 + 1 + 2*2 + 2*2 + 1 + 3*3); pairs != want {
 		t.Errorf("%d exact pairs, want %d", pairs, want)
+	}
+	// 4 ELUs at 4 correlations, and at 0 one that is too steep elsewhere.
+	if want := 4*4*4 + 2*4 + 1; elus != want {
+		t.Errorf("%d exact pairs of ELUs, want %d", elus, want)
 	}
 }
 
