@@ -243,42 +243,60 @@ func (e *einsum) linear(p *plan, n *node, out *value, x, w term, to []int) term 
 		}
 		return y
 	}
-	// The labels that lead or trail both x and y, and that w does not have,
-	// are the outer and inner axes of the map.
-	shared := func(i, j int) bool {
-		l := x.labels[i]
-		return l == to[j] && !slices.Contains(w.labels, l) && x.shape[i] == e.size[l] &&
-			slices.Index(x.labels, l) == i && !slices.Contains(x.labels[i+1:], l)
-	}
-	lead, trail := 0, 0
-	for lead < min(len(to), len(x.labels)) && shared(lead, lead) {
-		lead++
-	}
-	for trail < min(len(to), len(x.labels))-lead && shared(len(x.labels)-1-trail, len(to)-1-trail) {
-		trail++
-	}
-	last := len(x.labels) - trail
+	p.fail(e.weighted(p, n, y, x, w, over))
+	return y
+}
+
+// weighted appends y = sum w x over the labels over. The labels that lead or
+// trail both x and y, and that w does not have, are the outer and inner axes of
+// the map; it is affine if the rest of x is summed over, else sparse.
+func (e *einsum) weighted(p *plan, n *node, y, x, w term, over []int) error {
+	lead, trail := e.shared(x, w, y.labels)
+	rows, last := y.labels[lead:len(y.labels)-trail], len(x.labels)-trail
 	core := term{labels: x.labels[lead:last], shape: x.shape[lead:last]}
-	rows := to[lead : len(to)-trail]
-	labels := append(slices.Clone(rows), over...)
-	dims := e.sizes(labels)
+	outer, inner := product(x.shape[:lead]), product(x.shape[last:])
+	dense := slices.Equal(summed(rows, core), core.labels) && len(core.labels) == len(over) && slices.Equal(core.shape, e.sizes(core.labels))
+	if dense {
+		over = core.labels
+	}
+	labels := slices.Concat(rows, over)
+	dims, count, each := e.sizes(labels), product(e.sizes(rows)), product(e.sizes(over))
 	entries, err := n.m.limits.size(dims)
-	count := product(e.sizes(rows))
 	if err == nil {
 		err = n.m.limits.take(4*entries + count)
 	}
 	if err != nil {
-		p.fail(err)
-		return y
+		return err
 	}
-	start, each := make([]int, 1, count+1), product(e.sizes(over))
-	for range count {
-		start = append(start, start[len(start)-1]+each)
-	}
-	index := walk(dims, 0, core.stepsOf(labels))
 	weight := pick(w.con, walk(dims, 0, w.stepsOf(labels)))
-	p.step(y.v, x.v)(layer.NewSparse(start, index, weight, nil, product(core.shape), product(x.shape[:lead]), product(x.shape[last:])))
-	return y
+	if dense {
+		p.step(y.v, x.v)(layer.NewAffine(weight, nil, count, each, outer, inner))
+		return nil
+	}
+	start := make([]int, count+1)
+	for r := range count {
+		start[r+1] = start[r] + each
+	}
+	p.step(y.v, x.v)(layer.NewSparse(start, walk(dims, 0, core.stepsOf(labels)), weight, nil, product(core.shape), outer, inner))
+	return nil
+}
+
+// shared counts the labels that lead and those that trail both x and to, that
+// occur once in x, where it is not stretched, and that w does not have.
+func (e *einsum) shared(x, w term, to []int) (lead, trail int) {
+	same := func(i, j int) bool {
+		l := x.labels[i]
+		return l == to[j] && !slices.Contains(w.labels, l) && x.shape[i] == e.size[l] &&
+			slices.Index(x.labels, l) == i && !slices.Contains(x.labels[i+1:], l)
+	}
+	most := min(len(to), len(x.labels))
+	for lead < most && same(lead, lead) {
+		lead++
+	}
+	for lead+trail < most && same(len(x.labels)-1-trail, len(to)-1-trail) {
+		trail++
+	}
+	return lead, trail
 }
 
 // pair appends y[to] = sum a b over the other labels, as a product of

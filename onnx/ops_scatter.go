@@ -73,18 +73,18 @@ func gatherND(n *node) ([]view, error) {
 	if n.m.opset >= 12 {
 		batch = int(max(min(n.intAttr("batch_dims", 0), maxRank), -1))
 	}
-	shape, at, err := blocks(n, n.in[0].shape, batch)
+	shape, at, err := pointed(n, n.in[0].shape, batch)
 	if err != nil {
 		return nil, err
 	}
 	return []view{{shape, func() []int { return at }}}, nil
 }
 
-// blocks returns the elements of a tensor of shape x that the indices, input
+// pointed returns the elements of a tensor of shape x that the indices, input
 // 1, mean. Their last axis is a position on each of the first axes of x after
 // the batch ones, which x and the indices share; the axes that are left come
 // whole.
-func blocks(n *node, x []int, batch int) (shape, at []int, err error) {
+func pointed(n *node, x []int, batch int) (shape, at []int, err error) {
 	t, err := n.con(1)
 	if err != nil {
 		return nil, nil, err
@@ -128,7 +128,7 @@ func blocks(n *node, x []int, batch int) (shape, at []int, err error) {
 }
 
 func scatterElements(n *node) (shape, at []int, err error) { return elements(n, n.in[0].shape) }
-func scatterND(n *node) (shape, at []int, err error)       { return blocks(n, n.in[0].shape, 0) }
+func scatterND(n *node) (shape, at []int, err error)       { return pointed(n, n.in[0].shape, 0) }
 
 // scatterRule is the first input with the elements at replaced by, or added
 // to, those of the third: of several, the last one counts.
