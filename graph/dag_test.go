@@ -39,7 +39,7 @@ func randomDAG(rng *rand.Rand) *dag {
 	pick := func() int { return rng.IntN(g.tensors()) }
 	for range 4 + rng.IntN(9) {
 		d := dagNode{in: []int{pick()}}
-		switch rng.IntN(12) {
+		switch rng.IntN(14) {
 		case 0, 1:
 			w := normals(rng, dagLen*dagLen)
 			for i := range w {
@@ -56,7 +56,10 @@ func randomDAG(rng *rand.Rand) *dag {
 			d.rule = must(layer.NewSelect([]int{3, 0, 3, 1}, dagLen))
 		case 6:
 			d.rule = must(layer.NewReshape(dagLen))
-		case 7, 8:
+		case 7:
+			d.in = append(d.in, pick())
+			d.rule = must(layer.NewProduct(dagLen))
+		case 8, 9:
 			coef := []float64{1, -1, .5}[:2+rng.IntN(2)]
 			for range len(coef) - 1 {
 				d.in = append(d.in, pick())
@@ -140,10 +143,17 @@ func (g *dag) reference(in covprop.Gaussian) joint {
 	for i := range g.inputs {
 		made[i] = true
 	}
-	ready := func(elementwise bool) (nodes []int) {
+	ready := func(kind string) (nodes []int) {
 	next:
 		for k, d := range g.nodes {
-			if _, is := d.rule.(*layer.Elementwise); is != elementwise || made[g.inputs+k] || !needed[g.inputs+k] {
+			is := "linear"
+			switch d.rule.(type) {
+			case *layer.Elementwise:
+				is = "elementwise"
+			case *layer.Product:
+				is = "product"
+			}
+			if is != kind || made[g.inputs+k] || !needed[g.inputs+k] {
 				continue
 			}
 			for _, t := range d.in {
@@ -156,13 +166,18 @@ func (g *dag) reference(in covprop.Gaussian) joint {
 		return nodes
 	}
 	for {
-		if nodes := ready(false); nodes != nil {
+		if nodes := ready("linear"); nodes != nil {
 			g.linear(s, nodes[0])
 			made[g.inputs+nodes[0]] = true
 			continue
 		}
-		nodes := ready(true)
+		nodes := ready("elementwise")
 		if nodes == nil {
+			if nodes = ready("product"); nodes != nil {
+				g.product(s, nodes[0])
+				made[g.inputs+nodes[0]] = true
+				continue
+			}
 			tensors := slices.Clone(g.outputs)
 			for i := range g.inputs {
 				tensors = append(tensors, i)
@@ -253,6 +268,29 @@ func (g *dag) elementwise(s joint, nodes []int) {
 				rho := max(-1, min(1, c/u.sd/w.sd))
 				s.set(u.y, w.y, ref.Covariance(u.a.Apply, u.a.Kinks(), w.a.Apply, w.a.Kinks(), s.mean[u.x], u.sd, s.mean[w.x], w.sd, rho))
 			}
+		}
+	}
+}
+
+// product adds the tensor of a product y_i = a_i b_i (Isserlis 1918).
+func (g *dag) product(s joint, k int) {
+	d, y := g.nodes[k], (g.inputs+k)*dagLen
+	for i := range dagLen {
+		a, b := d.in[0]*dagLen+i, d.in[1]*dagLen+i
+		s.mean[y+i] = s.mean[a]*s.mean[b] + s.cov.At(a, b)
+		for j := range s.mean {
+			if j < y || j >= y+dagLen {
+				s.set(y+i, j, s.mean[a]*s.cov.At(b, j)+s.mean[b]*s.cov.At(a, j))
+			}
+		}
+	}
+	for i := range dagLen {
+		a, b := d.in[0]*dagLen+i, d.in[1]*dagLen+i
+		for j := range dagLen {
+			p, q := d.in[0]*dagLen+j, d.in[1]*dagLen+j
+			m, c := s.mean, s.cov
+			s.cov.Set(y+i, y+j, m[a]*m[p]*c.At(b, q)+m[a]*m[q]*c.At(b, p)+m[b]*m[p]*c.At(a, q)+m[b]*m[q]*c.At(a, p)+
+				c.At(a, p)*c.At(b, q)+c.At(a, q)*c.At(b, p))
 		}
 	}
 }

@@ -112,7 +112,7 @@ func (d *node) nonlinearJacobian(r layer.Nonlinear, dst blas64.General, jac []bl
 		at.Cov[i][i].Diag = make([]float64, len(x))
 	}
 	y := layer.Response{
-		Mean: make([]float64, n), Cov: newGeneral(n, n),
+		Mean: make([]float64, n), Variance: make([]float64, n),
 		Gain: make([]layer.Gain, len(d.in)), Work: make([]float64, r.WorkFloats(false)),
 	}
 	if _, err := r.MomentsTo(background, &y, at, layer.Options{Threads: 1}); err != nil {

@@ -24,7 +24,10 @@ func (r *run) nonlinear(d *node, rule layer.Nonlinear, s *step) error {
 	var acc covprop.Accuracy
 	var gains []layer.Gain
 	if !r.dry {
-		dst := layer.Response{Mean: y.mean, Variance: y.cov.v, Cov: y.cov.m, Gain: make([]layer.Gain, len(d.in)), Work: work}
+		dst := layer.Response{Mean: y.mean, Variance: y.cov.v, Cov: y.cov.m, Work: work}
+		if !r.opts.Diagonal {
+			dst.Gain = make([]layer.Gain, len(d.in))
+		}
 		var err error
 		if acc, err = rule.MomentsTo(r.ctx, &dst, r.joint(d), r.layer); err == nil {
 			err = y.check()

@@ -84,14 +84,18 @@ func (p *MatProduct) MomentsTo(ctx context.Context, dst *Response, in *Joint, o 
 		aa: in.Between(0, 0), ab: in.Between(0, 1), ba: in.Between(1, 0), bb: in.Between(1, 1),
 	}
 	s.mean()
+	rest := dst.Work
+	if dst.Gain != nil {
+		var a0, b0 []float64
+		a0, rest = rest[:p.inputs[0]], rest[p.inputs[0]:]
+		b0, rest = rest[:p.inputs[1]], rest[p.inputs[1]:]
+		copy(a0, s.a0)
+		copy(b0, s.b0)
+		dst.Gain[0], dst.Gain[1] = matGainA{p, b0}, matGainB{p, a0}
+	}
 	if dst.Diagonal() {
 		return s.variances(o.Threads)
 	}
-	a0, rest := dst.Work[:p.inputs[0]], dst.Work[p.inputs[0]:]
-	b0, rest := rest[:p.inputs[1]], rest[p.inputs[1]:]
-	copy(a0, s.a0)
-	copy(b0, s.b0)
-	dst.Gain[0], dst.Gain[1] = matGainA{p, b0}, matGainB{p, a0}
 	// Rows are read one by one, so a block that is stored transposed is
 	// turned round; of ab and ba at most one is.
 	for _, b := range []*Block{&s.ab, &s.ba} {

@@ -91,6 +91,8 @@ func (m *Max) MomentsTo(ctx context.Context, dst *Response, in *Joint, o Options
 		if err := m.addBase(ctx, dst, &r, g, c, o); err != nil {
 			return acc, err
 		}
+	}
+	if dst.Gain != nil {
 		other := make([]float64, len(g))
 		for k := range g {
 			other[k] = 1 - g[k]

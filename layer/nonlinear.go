@@ -20,8 +20,8 @@ type Nonlinear interface {
 	// deviations, and covers nothing but this rule given a Gaussian input.
 	MomentsTo(ctx context.Context, dst *Response, in *Joint, o Options) (covprop.Accuracy, error)
 	// WorkFloats is the length of Response.Work that MomentsTo needs, of
-	// which the gains may be views. diagonal says that only variances are
-	// asked for. MomentsTo allocates nothing else that grows with the square
+	// which the gains may be views. diagonal says that neither covariances
+	// nor gains are asked for. MomentsTo allocates nothing else that grows with the square
 	// of a tensor's length.
 	WorkFloats(diagonal bool) int
 }
@@ -83,7 +83,7 @@ type Response struct {
 	// for; then it has n rows. It overlaps none of the inputs.
 	Cov blas64.General
 	// Gain[i] is E[df/dx_i], (n, n_i). The slice has one entry for every
-	// input, for MomentsTo to set if Cov is asked for.
+	// input, for MomentsTo to set, or is nil if the gains are not asked for.
 	Gain []Gain
 	// Work is scratch of WorkFloats elements, of undefined contents.
 	Work []float64

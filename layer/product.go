@@ -76,14 +76,15 @@ func (p *Product) MomentsTo(ctx context.Context, dst *Response, in *Joint, o Opt
 			dst.Cov.Data[i*dst.Cov.Stride+i] = v
 		}
 	}
+	if dst.Gain != nil {
+		gains := dst.Work[:2*p.n]
+		copy(gains, b)
+		copy(gains[p.n:], a)
+		dst.Gain[0], dst.Gain[1] = DiagonalGain(gains[:p.n]), DiagonalGain(gains[p.n:])
+	}
 	if dst.Diagonal() {
 		return rounded(amplified), ctx.Err()
 	}
-	gains := dst.Work[:2*p.n]
-	copy(gains, b)
-	copy(gains[p.n:], a)
-	dst.Gain[0], dst.Gain[1] = DiagonalGain(gains[:p.n]), DiagonalGain(gains[p.n:])
-
 	tiles := (p.n + productTile - 1) / productTile
 	err := kernel.Parallel(ctx, o.Threads, tiles, func(t int) error {
 		i0, end := t*productTile, min(p.n, (t+1)*productTile)
