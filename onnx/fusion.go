@@ -17,6 +17,7 @@ func (m *model) fuse() {
 		if !n.live || n.err != nil {
 			continue
 		}
+		n.fuseConv()
 		switch n.op {
 		case "Mul", "Div":
 			n.fuseProduct()

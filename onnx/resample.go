@@ -20,6 +20,9 @@ func original[T float32 | float64](transform string, a resizeAxis, x T) T {
 	case "asymmetric":
 		return x / scale
 	case "tf_half_pixel_for_nn":
+		if scale == 1 { // not resized: ONNX Runtime leaves it alone
+			return x
+		}
 		return (x + 0.5) / scale
 	case "align_corners":
 		if length == 1 {

@@ -1,7 +1,7 @@
 package onnx
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"slices"
 )
@@ -63,8 +63,8 @@ func (n *node) windows(x, kernel []int) ([]window, error) {
 	strides, err1 := n.spatial("strides", rank, 1, 1)
 	dilations, err2 := n.spatial("dilations", rank, 1, 1)
 	pads, err3 := n.spatial("pads", 2*rank, 0, 0)
-	if err := errors.Join(err1, err2, err3); err != nil {
-		return nil, errors.Join(err1, err2, err3)
+	if err := cmp.Or(err1, err2, err3); err != nil {
+		return nil, err
 	}
 	auto, err := n.autoPad()
 	if err != nil {
@@ -136,8 +136,8 @@ func (n *node) transposed(x, kernel []int) ([]window, error) {
 		return nil, err
 	}
 	extra, err1 := n.spatial("output_padding", len(x), 0, 0)
-	shape, err2 := n.outputShape(len(x))
-	if err := errors.Join(err1, err2); err != nil {
+	shape, err2 := n.spatial("output_shape", len(x), 0, 1)
+	if err := cmp.Or(err1, err2); err != nil {
 		return nil, err
 	}
 	auto, _ := n.autoPad()
@@ -145,7 +145,9 @@ func (n *node) transposed(x, kernel []int) ([]window, error) {
 		w := &ws[a]
 		full := (w.in-1)*w.stride + extra[a] + w.span()
 		switch {
-		case shape != nil:
+		case shape[a] >= full+w.stride:
+			return nil, fmt.Errorf("an output of size %d does not come from an input of size %d, which covers %d", shape[a], w.in, full)
+		case shape[a] > 0:
 			w.out = shape[a]
 			w.pad(max(full-w.out, 0), auto == "SAME_UPPER")
 		case auto == "SAME_UPPER" || auto == "SAME_LOWER":
@@ -159,23 +161,6 @@ func (n *node) transposed(x, kernel []int) ([]window, error) {
 		}
 	}
 	return ws, nil
-}
-
-// outputShape returns the attribute of that name, nil if it is left out. It
-// may state the batch and the channels, too.
-func (n *node) outputShape(rank int) ([]int, error) {
-	list, ok := n.intsAttr("output_shape")
-	switch {
-	case !ok || len(list) == 0:
-		return nil, nil
-	case len(list) == rank+2:
-		s, err := n.spatial("output_shape", rank+2, 0, 1)
-		if err != nil {
-			return nil, err
-		}
-		return s[2:], nil
-	}
-	return n.spatial("output_shape", rank, 0, 1)
 }
 
 // outs returns the sizes of the output.
