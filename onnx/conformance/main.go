@@ -15,6 +15,8 @@
 //     whose unit is 6e-8, by sums of up to a thousand products. (The backend
 //     tests allow 1e-3 of each element, or 1e-7.) For float16 it is 2e-3, for
 //     bfloat16 2e-2: four units, as some cases round intermediate results.
+//     Outputs that were written down to four decimals, as their inputs were,
+//     are good to a unit of the last.
 //   - With the covariance eps^2 I. Where the function is smooth, the
 //     covariance of the outputs must equal eps^2 J J', and that with the
 //     inputs eps^2 J, J by central finite differences of the forward pass,
@@ -24,7 +26,8 @@
 //     within the input's reach, and the second derivative is too small to
 //     matter. Elements of the input that are at the end of the function's
 //     domain, such as 0 for a root, are held certain. Where the covariances
-//     need more than 4 GiB the variances are compared alone.
+//     need more than 4 GiB the diagonal method runs and the variances are
+//     compared alone, those due to 200 elements if the input is large.
 //
 // So a model that is folded to a constant does not pass, with one exception:
 // a model of operators that make constants of shapes and constants by their

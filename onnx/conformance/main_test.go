@@ -107,9 +107,11 @@ func TestCases(t *testing.T) {
 		{"pass", testCase{"Tanh", "x", "y", "", tensors{vec(0, 1)}, tensors{vec(0, math.Tanh(1))}}, 0, "pass pass\n1 passed, 0 failed, 0 skipped\n"},
 		{"kink", testCase{"Relu", "x", "y", "", tensors{vec(-1, 0, 2)}, tensors{vec(0, 0, 2)}}, 0, "pass kink: smooth in 2 of 3 elements"},
 		{"large", testCase{"Expand", "x s", "y", "", tensors{vec(2), tensor(i64, []int64{1}, 40000)}, tensors{vec(slices.Repeat([]float64{2}, 40000)...)}}, 0, "pass large: variances only"},
+		{"large input", testCase{"Tanh", "x", "y", "", tensors{vec(make([]float64, 30000)...)}, tensors{vec(make([]float64, 30000)...)}}, 0, "pass large input: variances only"},
+		{"typed in", testCase{"Tanh", "x", "y", "", tensors{vec(1, 2)}, tensors{vec(0.7616, 0.9640)}}, 0, "pass typed in\n"},
 		{"edge", testCase{"Sqrt", "x", "y", "", tensors{vec(0, 4)}, tensors{vec(0, 2)}}, 0, "pass edge: held certain"},
 		{"jump", testCase{"Sign", "x", "y", "", tensors{vec(0)}, tensors{vec(0)}}, 0, "pass jump: mean only"},
-		{"wrong", testCase{"Relu", "x", "y", "", tensors{vec(1, 2)}, tensors{vec(1, 2.125)}}, 1, `FAIL wrong: the output "y" is 2 at 1, want 2.125`},
+		{"wrong", testCase{"Relu", "x", "y", "", tensors{vec(1, 2)}, tensors{vec(1, 2.125)}}, 1, `FAIL wrong: the output "y" is 2 at 1, want 2.125 within`},
 		{"shape", testCase{"Relu", "x", "y", "", tensors{vec(1, 2)}, tensors{tensor(f32, []int64{1, 2}, 1, 2)}}, 1, "FAIL shape: "},
 		{"second", testCase{"PRelu", "x s", "y", "s x", tensors{vec(0.5), vec(-1, 2)}, tensors{vec(-0.5, 2)}}, 0, "pass second\n"},
 		{"matrix", testCase{"MatMul", "a b", "y", "", tensors{tensor(f32, []int64{1, 2}, 1, 2), tensor(f32, []int64{2, 1}, 3, 4)}, tensors{tensor(f32, []int64{1, 1}, 11)}}, 0, "pass matrix\n"},
@@ -189,7 +191,7 @@ func affine(t *testing.T, w ...float64) *graph.Network {
 func TestFindsWrongCovariance(t *testing.T) {
 	x := []float64{1, 2}
 	right, wrong := affine(t, 1, 3), affine(t, 1, 3.01)
-	s := differentiate(wrong, x, 1e-5)
+	s := differentiate(wrong, x, 1e-5, false)
 	if len(s.smooth) != 1 {
 		t.Fatalf("%d smooth elements, want 1", len(s.smooth))
 	}

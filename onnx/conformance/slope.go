@@ -15,14 +15,17 @@ const (
 	bendTol    = 1e-2 // by how much slopes that should be one may differ, relative to an output's
 	reach      = 10   // no kink may be within this many standard deviations
 	maxColumns = 1000 // inputs up to which every one is varied by itself
+	fewColumns = 200  // inputs that are uncertain where only variances are compared
 )
 
 // slopes are derivatives of a network at a point, by finite differences.
 type slopes struct {
 	eps        float64
-	certain    []bool      // the elements of the input that are at the end of the domain, as 0 is for a root; nil for none
+	certain    []bool      // elements of the input that are not varied; nil for none
+	edges      bool        // some are at the end of the domain, as 0 is for a root
 	smooth     []int       // the elements of the output that have derivatives
-	norm       []float64   // by element of the output: the length of its gradient
+	gradient   []float64   // by element of the output: the length of its gradient
+	norm       []float64   // the same and what rounding may add
 	directions [][]float64 // the unit vectors, or some random directions
 	along      [][]float64 // by direction: the derivatives of the output's elements
 }
@@ -38,68 +41,110 @@ func (s *slopes) variances(n int) covprop.Diagonal {
 	return v
 }
 
-// differentiate returns the derivatives at x. The central differences are over
-// eps; an element is smooth if those over reach eps are the same, on both
-// sides.
-func differentiate(net *graph.Network, x []float64, eps float64) *slopes {
+// varies reports whether element k of the input is varied.
+func (s *slopes) varies(k int) bool { return s.certain == nil || !s.certain[k] }
+
+// differentiate returns the derivatives at x, with respect to a few elements
+// only if few is set. The central differences are over eps; an element is
+// smooth if those over reach eps are the same, on both sides.
+func differentiate(net *graph.Network, x []float64, eps float64, few bool) *slopes {
 	n, m := len(x), net.OutputDim()
 	f := evaluator(net, x)
-	h := reach * eps
-	zero, near, far := slices.Clone(f(nil, 0)), make([]float64, m), make([]float64, m)
-	bend := make([]float64, m) // the largest difference of slopes
-	s := &slopes{eps: eps, certain: edges(f, n, h), norm: make([]float64, m)}
-	central := func(v []float64) []float64 {
-		copy(near, f(v, eps))
-		floats.SubTo(far, near, f(v, -eps))
-		return scaled(1/(2*eps), far)
+	rng := rand.New(rand.NewPCG(1, uint64(n)))
+	s := &slopes{eps: eps, certain: edges(f, n, reach*eps), gradient: make([]float64, m), norm: make([]float64, m)}
+	s.edges = s.certain != nil
+	if few = few && n > maxColumns; few {
+		s.choose(rng, n)
 	}
-	probe := func(v, slope []float64) {
-		copy(near, f(v, h))
-		copy(far, f(v, -h))
-		for i, d := range slope {
-			bend[i] = max(bend[i], math.Abs(near[i]-2*zero[i]+far[i])/h, math.Abs((near[i]-far[i])/(2*h)-d))
-		}
-	}
+	p := newProber(f, eps, m)
 	// Random directions: a kink that is out of reach along every axis may be
 	// within reach of the joint Gaussian.
-	rng := rand.New(rand.NewPCG(1, uint64(n)))
 	const random = 16
 	for range random {
 		v := make([]float64, n)
 		for k := range v {
-			if v[k] = rng.NormFloat64(); s.certain != nil && s.certain[k] {
-				v[k] = 0
+			if z := rng.NormFloat64(); s.varies(k) {
+				v[k] = z
 			}
 		}
-		slope := central(v)
-		probe(v, slope)
-		if n > maxColumns { // E (J v)^2 = |J|^2
+		slope := p.slope(v)
+		if n > maxColumns && !few { // E (J v)^2 = |J|^2
 			s.add(v, slope, 1./random)
 		}
 	}
-	for k := 0; k < n && n <= maxColumns; k++ {
+	for k := 0; k < n && (n <= maxColumns || few); k++ {
+		if few && !s.varies(k) {
+			continue
+		}
 		v := make([]float64, n)
-		if s.certain == nil || !s.certain[k] {
+		if s.varies(k) {
 			v[k] = 1
 		}
-		slope := central(v)
-		probe(v, slope)
-		s.add(v, slope, 1)
+		s.add(v, p.slope(v), 1)
 	}
+	s.judge(p)
+	return s
+}
+
+// judge finds the smooth elements.
+func (s *slopes) judge(p *prober) {
 	scale := 0.
-	for i, v := range s.norm {
-		s.norm[i] = math.Sqrt(v)
-		scale = max(scale, s.norm[i])
+	for i, v := range s.gradient {
+		s.gradient[i] = math.Sqrt(v)
+		scale = max(scale, s.gradient[i])
 	}
-	for i, b := range bend {
+	for i, b := range p.bend {
 		// Values are rounded to 1e-16 of themselves, and of the terms that
 		// cancelled in them.
-		rounding := 1e-15*math.Abs(zero[i])/eps + 1e-9*scale
-		if s.norm[i] += rounding; b <= bendTol*s.norm[i] {
+		rounding := 1e-15*math.Abs(p.zero[i])/s.eps + 1e-9*scale
+		if s.norm[i] = s.gradient[i] + rounding; b <= bendTol*s.norm[i] {
 			s.smooth = append(s.smooth, i)
 		}
 	}
-	return s
+}
+
+// A prober takes differences of a function around a point.
+type prober struct {
+	f         func(v []float64, t float64) []float64
+	eps       float64
+	zero      []float64 // the value at the point
+	bend      []float64 // the largest difference of slopes that should be one
+	near, far []float64 // scratch
+}
+
+func newProber(f func(v []float64, t float64) []float64, eps float64, m int) *prober {
+	return &prober{f, eps, slices.Clone(f(nil, 0)), make([]float64, m), make([]float64, m), make([]float64, m)}
+}
+
+// slope returns the derivatives along v, and notes how they change.
+func (p *prober) slope(v []float64) []float64 {
+	copy(p.near, p.f(v, p.eps))
+	floats.SubTo(p.far, p.near, p.f(v, -p.eps))
+	slope := scaled(1/(2*p.eps), p.far)
+	h := reach * p.eps
+	copy(p.near, p.f(v, h))
+	copy(p.far, p.f(v, -h))
+	for i, d := range slope {
+		up, zero, down := p.near[i], p.zero[i], p.far[i]
+		p.bend[i] = max(p.bend[i], math.Abs(up-2*zero+down)/h, math.Abs((up-down)/(2*h)-d))
+	}
+	return slope
+}
+
+// choose makes all elements certain but fewColumns: half of them side by side,
+// half of them anywhere.
+func (s *slopes) choose(rng *rand.Rand, n int) {
+	chosen := make([]bool, n)
+	start := rng.IntN(n - fewColumns/2)
+	for k := range fewColumns / 2 {
+		chosen[start+k], chosen[rng.IntN(n)] = true, true
+	}
+	if s.certain == nil {
+		s.certain = make([]bool, n)
+	}
+	for k, c := range chosen {
+		s.certain[k] = s.certain[k] || !c
+	}
 }
 
 // edges returns which of the n elements of the input cannot be varied by h
@@ -137,7 +182,7 @@ func allFinite(x []float64) bool {
 func (s *slopes) add(v, along []float64, weight float64) {
 	s.directions, s.along = append(s.directions, v), append(s.along, along)
 	for i, d := range along {
-		s.norm[i] += weight * d * d
+		s.gradient[i] += weight * d * d
 	}
 }
 
