@@ -18,6 +18,7 @@ func (m *model) fuse() {
 			continue
 		}
 		n.fuseConv()
+		n.fuseMax()
 		switch n.op {
 		case "Mul", "Div":
 			n.fuseProduct()
@@ -25,6 +26,8 @@ func (m *model) fuse() {
 			n.fuseBias()
 		case "Log":
 			n.fuseLog()
+		case "GlobalMaxPool", "MaxPool", "ReduceMax", "ReduceMin":
+			n.fuseMax()
 		}
 	}
 }
