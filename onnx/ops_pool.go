@@ -94,7 +94,7 @@ func slidingSums(n *node, out, x *value, include, mean bool) (plan, error) {
 	if err != nil {
 		return plan{}, err
 	}
-	lists, err := g.windowsOf()
+	lists, err := g.windowsOf(n)
 	if err != nil {
 		return plan{}, err
 	}
@@ -192,7 +192,7 @@ func maxPoolRule(n *node) (plan, error) {
 		if err != nil {
 			return plan{}, err
 		}
-		lists, err := g.windowsOf()
+		lists, err := g.windowsOf(n)
 		if err != nil {
 			return plan{}, err
 		}

@@ -261,7 +261,10 @@ func join(n *node, ws []window, table func(w window, n *node) (grid, error)) (gr
 }
 
 // windowsOf returns which positions each window meets, padding aside.
-func (g grid) windowsOf() ([][]int, error) {
+func (g grid) windowsOf(n *node) ([][]int, error) {
+	if err := n.m.limits.take(3*g.out + len(g.at)); err != nil {
+		return nil, err
+	}
 	lists := make([][]int, g.out)
 	for p := range lists {
 		for _, q := range g.at[p*g.taps:][:g.taps] {
