@@ -51,10 +51,12 @@ func (n *node) fuseMax() {
 // decrease.
 func (n *node) increases() bool {
 	switch n.fileOp {
-	case "Relu", "Sigmoid", "Tanh", "Softplus", "Softsign", "Selu", "Erf", "Atan", "Exp", "Sign", "Sinh", "Asinh", "Clip":
+	case "Relu", "Sigmoid", "Tanh", "Softplus", "Softsign", "Erf", "Atan", "Exp", "Sign", "Sinh", "Asinh", "Clip":
 		return n.op == n.fileOp
 	case "Elu", "Celu", "ThresholdedRelu":
 		return n.op == n.fileOp && n.floatAttr("alpha", 1) >= 0
+	case "Selu":
+		return n.op == n.fileOp && n.floatAttr("alpha", 1) >= 0 && n.floatAttr("gamma", 1) >= 0
 	case "LeakyRelu":
 		return n.op == n.fileOp && n.floatAttr("alpha", 0.01) >= 0
 	case "HardSigmoid":
