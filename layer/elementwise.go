@@ -214,6 +214,9 @@ func (m *Moments) unit(i int, h []float64, mu, v float64, o Options) (covprop.Ac
 	u, a := &m.units, m.rule.Activation(i)
 	sigma := math.Sqrt(v)
 	variance, acc := activation.Marginal(a, h, mu, sigma, o.tol())
+	if o.Strict && acc.Reason == activation.Linearized {
+		return acc, fmt.Errorf("%s at mean %v and standard deviation %v can only be linearised at the mean: leave out --strict (Strict) to accept that", a.Name(), mu, sigma)
+	}
 	for k, c := range h {
 		if math.IsNaN(c) || math.IsInf(c, 0) {
 			return acc, fmt.Errorf("coefficient %d of %s at mean %v and standard deviation %v is %v: the moments do not exist in float64", k, a.Name(), mu, sigma, c)
