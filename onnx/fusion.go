@@ -18,7 +18,6 @@ func (m *model) fuse() {
 			continue
 		}
 		n.fuseConv()
-		n.fuseMax()
 		switch n.op {
 		case "Mul", "Div":
 			n.fuseProduct()
@@ -26,8 +25,6 @@ func (m *model) fuse() {
 			n.fuseBias()
 		case "Log":
 			n.fuseLog()
-		case "GlobalMaxPool", "MaxPool", "ReduceMax", "ReduceMin":
-			n.fuseMax()
 		}
 	}
 }

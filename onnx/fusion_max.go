@@ -14,14 +14,11 @@ import (
 // of inputs is far closer to what Gaussian moments can describe than that of
 // rectified ones, and the activation has fewer elements left.
 func (n *node) fuseMax() {
-	if n.op != "MaxPool" && n.op != "GlobalMaxPool" && n.op != "ReduceMax" && n.op != "ReduceMin" || n.input(0) == nil {
+	x := n.input(0)
+	if x == nil || x.by == nil || x.isConst() || x.by.err != nil || x.by.into != nil || x.by.def.act == nil {
 		return
 	}
-	x := n.in[0]
 	f := x.by
-	if f == nil || x.isConst() || f.err != nil || f.into != nil || f.def.act == nil {
-		return
-	}
 	act, err := f.def.act(f)
 	if err != nil || !f.increases() {
 		return
@@ -35,7 +32,7 @@ func (n *node) fuseMax() {
 	fused := pool
 	fused.rule = func(n *node) (plan, error) {
 		inner := *n
-		inner.out = []*value{temp(n, n.out[0], n.out[0].shape)}
+		inner.out = append([]*value{temp(n, n.out[0], n.out[0].shape)}, n.out[1:]...)
 		p, err := pool.rule(&inner)
 		if err != nil {
 			return plan{}, err
