@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 
 	"gonum.org/v1/gonum/blas/blas64"
 
@@ -226,7 +227,11 @@ func (s *Softmax) MomentsTo(ctx context.Context, dst *Response, in *Joint, o Opt
 	if err != nil || dst.Diagonal() || s.groups == 1 {
 		return acc, err
 	}
-	between, err := gain.between(ctx, dst.Cov, c, tails, workers[0].a)
+	scratch := make([]blas64.General, len(workers))
+	for w := range workers {
+		scratch[w] = workers[w].a
+	}
+	between, err := gain.between(ctx, o.Threads, dst.Cov, c, tails, scratch)
 	return acc.Worse(between), err
 }
 
@@ -263,31 +268,40 @@ func (g *groupGain) MulTransTo(ctx context.Context, threads int, dst, src blas64
 
 const betweenReason = "covariance between groups to first order"
 
-// between writes G_s c_st G_t' to the blocks s != t of dst; scratch is (n, n).
-// tails are the worst parts of the variances of the groups that their gains do
-// not explain: in units of the standard deviations the error is at most
+// between writes G_s c_st G_t' to the blocks s != t of dst; scratch has an
+// (n, n) matrix for each of the groups that are computed at a time. tails are
+// the worst parts of the variances of the groups that their gains do not
+// explain: in units of the standard deviations the error is at most
 // sqrt(tail_s tail_t) (Cauchy-Schwarz).
-func (g *groupGain) between(ctx context.Context, dst blas64.General, c Block, tails []float64, scratch blas64.General) (acc covprop.Accuracy, err error) {
-	for s := range g.g {
-		for t := range s {
-			to := window(dst, s*g.n, t*g.n, g.n)
-			if c.Dense.Rows == 0 || allZero(window(c.Dense, s*g.n, t*g.n, g.n)) {
-				for i := range g.n {
-					clear(row(to, i))
+func (g *groupGain) between(ctx context.Context, threads int, dst blas64.General, c Block, tails []float64, scratch []blas64.General) (acc covprop.Accuracy, err error) {
+	bounds := make([]float64, len(scratch)) // -1: nothing is related
+	err = kernel.Parallel(ctx, threads, len(scratch), func(w int) error {
+		bounds[w] = -1
+		for s := w; s < len(g.g); s += len(scratch) {
+			for t := range s {
+				to := window(dst, s*g.n, t*g.n, g.n)
+				if c.Dense.Rows == 0 || allZero(window(c.Dense, s*g.n, t*g.n, g.n)) {
+					for i := range g.n {
+						clear(row(to, i))
+					}
+					continue
 				}
-				continue
+				if err := kernel.MulTo(ctx, 1, scratch[w], g.g[s], window(c.Dense, s*g.n, t*g.n, g.n), false); err != nil {
+					return err
+				}
+				if err := kernel.MulTransTo(ctx, 1, to, scratch[w], g.g[t], false); err != nil {
+					return err
+				}
+				bounds[w] = max(bounds[w], math.Sqrt(tails[s]*tails[t]))
 			}
-			if err = kernel.MulTo(ctx, 1, scratch, g.g[s], window(c.Dense, s*g.n, t*g.n, g.n), false); err == nil {
-				err = kernel.MulTransTo(ctx, 1, to, scratch, g.g[t], false)
-			}
-			if err != nil {
-				return acc, err
-			}
-			acc = acc.Worse(covprop.ApproximatedBy(math.Sqrt(tails[s]*tails[t]), betweenReason))
 		}
-	}
+		return nil
+	})
 	kernel.Mirror(dst)
-	return acc, nil
+	if worst := slices.Max(bounds); worst >= 0 {
+		acc = covprop.ApproximatedBy(worst, betweenReason)
+	}
+	return acc, err
 }
 
 func allZero(a blas64.General) bool {
