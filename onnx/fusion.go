@@ -25,6 +25,8 @@ func (m *model) fuse() {
 			n.fuseBias()
 		case "Log":
 			n.fuseLog()
+		case "GlobalMaxPool", "MaxPool", "ReduceMax", "ReduceMin":
+			n.fuseMax()
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"gonum.org/v1/gonum/integrate/quad"
@@ -60,6 +61,16 @@ func TestFuseMax(t *testing.T) {
 				t.Errorf("got %v, want %v", y, want[:len(y)])
 			}
 		})
+	}
+}
+
+// TestFuseMaxIndices: a use of MaxPool's Indices is refused as without the
+// exchange.
+func TestFuseMaxIndices(t *testing.T) {
+	m := one(13, dims{1, 1, 2, 2}, nil, nd("Relu", "x", "a"), nd("MaxPool", "a", "y i", attrs{"kernel_shape": []int64{2, 2}}))
+	m.out = []string{"y", "i"}
+	if _, err := m.read(onnx.Importer{}); err == nil || !strings.Contains(err.Error(), `its output 1, "i", is not supported`) {
+		t.Errorf("the error is %v", err)
 	}
 }
 
