@@ -323,7 +323,7 @@ func (r *rowGain) MulTransTo(_ context.Context, _ int, dst, src blas64.General, 
 	return nil
 }
 
-// between writes g_s c_st g_t' for s != t; see groupGain.between.
+// between writes g_s c_st g_t' for s != t; see blockGain.between.
 func (r *rowGain) between(dst blas64.General, c Block, tails []float64) (acc covprop.Accuracy) {
 	if c.Dense.Rows == 0 {
 		return acc

@@ -280,7 +280,7 @@ func (m *Moments) tails(i int, h []float64, variance float64, acc covprop.Accura
 	}
 	tail := max(1-sum, 0) + noise(acc)
 	k := len(h) - 1
-	if d, ok := activation.Degree(m.rule.Activation(i)); ok && d <= k {
+	if d, ok := activation.Degree(m.rule.Activation(i)); ok && d <= k || acc.Reason == activation.Linearized {
 		tail = 0
 	}
 	for o := len(kernel.Orders) - 1; o >= 0; o-- {

@@ -124,7 +124,7 @@ func (r *Norm) MomentsTo(ctx context.Context, dst *Response, in *Joint, o Option
 		gain.data = dst.Work[r.workers()*groupFloats(r.n):]
 	}
 	accs := make([]covprop.Accuracy, r.groups)
-	higher := make([]float64, r.groups)
+	tails := make([]float64, r.groups)
 	err := kernel.Parallel(ctx, o.Threads, r.workers(), func(w int) error {
 		s := newGroupMoments(r, dst.Work[w*groupFloats(r.n):][:groupFloats(r.n)])
 		for g := w; g < r.groups; g += r.workers() {
@@ -135,7 +135,7 @@ func (r *Norm) MomentsTo(ctx context.Context, dst *Response, in *Joint, o Option
 				return fmt.Errorf("group %d of %d: %w", g, r.groups, err)
 			}
 			copy(dst.Mean[g*r.n:], s.mean)
-			accs[g], higher[g] = s.acc, s.higher
+			accs[g], tails[g] = s.acc, s.tail
 			if gain.data != nil {
 				copy(gain.block(g).Data, s.gain.Data)
 			}
@@ -162,78 +162,10 @@ func (r *Norm) MomentsTo(ctx context.Context, dst *Response, in *Joint, o Option
 	if dst.Diagonal() {
 		return acc, nil
 	}
-	between, err := r.between(ctx, dst.Cov, in.Between(0, 0), gain, higher, dst.Work, o.Threads)
-	return acc.Worse(between), err
-}
-
-// between computes the covariances between groups. higher is by group the
-// largest part, of an element's standard deviation, that its first-order term
-// leaves out; work is scratch of n*n elements for every worker.
-func (r *Norm) between(ctx context.Context, dst blas64.General, x Block, gain blockGain, higher, work []float64, threads int) (covprop.Accuracy, error) {
-	n := r.n
-	bounds := make([]float64, r.workers())
-	err := kernel.Parallel(ctx, threads, r.workers(), func(w int) error {
-		half := packed(n, n, work[w*n*n:][:n*n])
-		for s := w; s < r.groups; s += r.workers() {
-			for t := range s {
-				y := cols(rows(dst, s*n, n), t*n, n)
-				if x.Dense.Rows == 0 || zero(cols(rows(x.Dense, s*n, n), t*n, n)) {
-					for i := range n {
-						clear(row(y, i))
-					}
-					continue
-				}
-				if err := kernel.MulTransTo(ctx, 1, half, cols(rows(x.Dense, s*n, n), t*n, n), gain.block(t), false); err != nil {
-					return err
-				}
-				if err := kernel.MulTo(ctx, 1, y, gain.block(s), half, false); err != nil {
-					return err
-				}
-				bounds[w] = max(bounds[w], higher[s]*higher[t])
-			}
-		}
-		return ctx.Err()
-	})
-	kernel.Mirror(dst)
-	bound := 0.
-	for _, b := range bounds {
-		bound = max(bound, b)
+	scratch := make([]blas64.General, r.workers())
+	for w := range scratch {
+		scratch[w] = packed(r.n, r.n, dst.Work[w*r.n*r.n:][:r.n*r.n])
 	}
-	return covprop.CertifiedBy(bound, "covariances between groups to first order"), err
-}
-
-// zero reports whether all entries of a are 0.
-func zero(a blas64.General) bool {
-	for i := range a.Rows {
-		for _, v := range row(a, i) {
-			if v != 0 {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// blockGain is a block diagonal matrix of groups blocks, (n, n) each.
-type blockGain struct {
-	groups, n int
-	data      []float64
-}
-
-func (g blockGain) block(i int) blas64.General {
-	return packed(g.n, g.n, g.data[i*g.n*g.n:][:g.n*g.n])
-}
-
-// MulTo implements Gain.
-func (g blockGain) MulTo(ctx context.Context, threads int, dst, src blas64.General, add bool) error {
-	return kernel.Parallel(ctx, threads, g.groups, func(i int) error {
-		return kernel.MulTo(ctx, 1, rows(dst, i*g.n, g.n), g.block(i), rows(src, i*g.n, g.n), add)
-	})
-}
-
-// MulTransTo implements Gain.
-func (g blockGain) MulTransTo(ctx context.Context, threads int, dst, src blas64.General, add bool) error {
-	return kernel.Parallel(ctx, threads, g.groups, func(i int) error {
-		return kernel.MulTransTo(ctx, 1, cols(dst, i*g.n, g.n), cols(src, i*g.n, g.n), g.block(i), add)
-	})
+	bound, err := gain.between(ctx, o.Threads, dst.Cov, in.Between(0, 0), tails, scratch)
+	return acc.Worse(covprop.CertifiedBy(bound, betweenReason)), err
 }

@@ -15,12 +15,12 @@ import (
 // compute them. Within, x is in units in which E s = 1, s = x'x + n epsilon, and
 // y is x/sqrt s.
 type groupMoments struct {
-	norm   *Norm
-	mean   []float64      // (n) E y
-	cov    blas64.General // (n, n) Cov(y)
-	gain   blas64.General // (n, n) E dy/dx
-	acc    covprop.Accuracy
-	higher float64 // the largest sd(y_i - (G x)_i)/sd(y_i)
+	norm *Norm
+	mean []float64      // (n) E y
+	cov  blas64.General // (n, n) Cov(y)
+	gain blas64.General // (n, n) E dy/dx
+	acc  covprop.Accuracy
+	tail float64 // the largest Var(y_i - (G x)_i)/Var(y_i)
 
 	basis    normBasis
 	integral normIntegrals
@@ -62,7 +62,7 @@ func newGroupMoments(r *Norm, work []float64) *groupMoments {
 func (s *groupMoments) run(in *Joint, g int) error {
 	if s.basis.k == 0 { // one element, centred
 		s.mean[0], s.cov.Data[0], s.gain.Data[0] = 0, 0, 0
-		s.acc, s.higher = covprop.Accuracy{}, 0
+		s.acc, s.tail = covprop.Accuracy{}, 0
 		return nil
 	}
 	if err := s.basis.load(s.norm, in, g); err != nil {

@@ -25,12 +25,12 @@ func (s *groupMoments) settle(noise float64) covprop.Accuracy {
 		}
 	}
 	s.repair()
-	s.higher = 0
+	s.tail = 0
 	for i := range s.errors {
 		v := s.cov.Data[i*s.cov.Stride+i]
 		if v > 0 {
 			rest := max(0, v-s.firstVariance(i))/v + acc.Bound
-			s.higher = max(s.higher, math.Sqrt(rest))
+			s.tail = max(s.tail, rest)
 		}
 	}
 	return acc

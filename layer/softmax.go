@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"slices"
 
 	"gonum.org/v1/gonum/blas/blas64"
 
@@ -169,12 +168,10 @@ func (s *Softmax) MomentsTo(ctx context.Context, dst *Response, in *Joint, o Opt
 		work = work[s.n*s.n:]
 		return a
 	}
-	gain := &groupGain{n: s.n}
+	gain := blockGain{groups: s.groups, n: s.n}
 	gains := dst.Gain != nil || !dst.Diagonal() // those between groups need them, too
 	if gains {
-		for range s.groups {
-			gain.g = append(gain.g, take())
-		}
+		gain.data, work = work[:s.groups*s.n*s.n], work[s.groups*s.n*s.n:]
 	}
 	if dst.Gain != nil {
 		dst.Gain[0] = gain
@@ -201,7 +198,7 @@ func (s *Softmax) MomentsTo(ctx context.Context, dst *Response, in *Joint, o Opt
 				g.cov = window(dst.Cov, at, at, s.n)
 			}
 			if gains {
-				g.gain = gain.g[k]
+				g.gain = gain.block(k)
 			}
 			g.load(in.Mean[0], c, at)
 			var err error
@@ -231,86 +228,9 @@ func (s *Softmax) MomentsTo(ctx context.Context, dst *Response, in *Joint, o Opt
 	for w := range workers {
 		scratch[w] = workers[w].a
 	}
-	between, err := gain.between(ctx, o.Threads, dst.Cov, c, tails, scratch)
-	return acc.Worse(between), err
-}
-
-// window returns the n x n block of a whose first entry is (i, j).
-func window(a blas64.General, i, j, n int) blas64.General {
-	return blas64.General{Rows: n, Cols: n, Stride: a.Stride, Data: a.Data[i*a.Stride+j:]}
-}
-
-// A groupGain is block diagonal with the blocks g, each (n, n).
-type groupGain struct {
-	n int
-	g []blas64.General
-}
-
-// MulTo implements Gain.
-func (g *groupGain) MulTo(ctx context.Context, threads int, dst, src blas64.General, add bool) error {
-	rows := func(a blas64.General, s int) blas64.General {
-		return blas64.General{Rows: g.n, Cols: a.Cols, Stride: a.Stride, Data: a.Data[s*g.n*a.Stride:]}
-	}
-	return kernel.Parallel(ctx, threads, len(g.g), func(s int) error {
-		return kernel.MulTo(ctx, 1, rows(dst, s), g.g[s], rows(src, s), add)
-	})
-}
-
-// MulTransTo implements Gain.
-func (g *groupGain) MulTransTo(ctx context.Context, threads int, dst, src blas64.General, add bool) error {
-	cols := func(a blas64.General, s int) blas64.General {
-		return blas64.General{Rows: a.Rows, Cols: g.n, Stride: a.Stride, Data: a.Data[s*g.n:]}
-	}
-	return kernel.Parallel(ctx, threads, len(g.g), func(s int) error {
-		return kernel.MulTransTo(ctx, 1, cols(dst, s), cols(src, s), g.g[s], add)
-	})
-}
-
-const betweenReason = "covariance between groups to first order"
-
-// between writes G_s c_st G_t' to the blocks s != t of dst; scratch has an
-// (n, n) matrix for each of the groups that are computed at a time. tails are
-// the worst parts of the variances of the groups that their gains do not
-// explain: in units of the standard deviations the error is at most
-// sqrt(tail_s tail_t) (Cauchy-Schwarz).
-func (g *groupGain) between(ctx context.Context, threads int, dst blas64.General, c Block, tails []float64, scratch []blas64.General) (acc covprop.Accuracy, err error) {
-	bounds := make([]float64, len(scratch)) // -1: nothing is related
-	err = kernel.Parallel(ctx, threads, len(scratch), func(w int) error {
-		bounds[w] = -1
-		for s := w; s < len(g.g); s += len(scratch) {
-			for t := range s {
-				to := window(dst, s*g.n, t*g.n, g.n)
-				if c.Dense.Rows == 0 || allZero(window(c.Dense, s*g.n, t*g.n, g.n)) {
-					for i := range g.n {
-						clear(row(to, i))
-					}
-					continue
-				}
-				if err := kernel.MulTo(ctx, 1, scratch[w], g.g[s], window(c.Dense, s*g.n, t*g.n, g.n), false); err != nil {
-					return err
-				}
-				if err := kernel.MulTransTo(ctx, 1, to, scratch[w], g.g[t], false); err != nil {
-					return err
-				}
-				bounds[w] = max(bounds[w], math.Sqrt(tails[s]*tails[t]))
-			}
-		}
-		return nil
-	})
-	kernel.Mirror(dst)
-	if worst := slices.Max(bounds); worst >= 0 {
-		acc = covprop.ApproximatedBy(worst, betweenReason)
+	bound, err := gain.between(ctx, o.Threads, dst.Cov, c, tails, scratch)
+	if bound > 0 {
+		acc = acc.Worse(covprop.ApproximatedBy(bound, betweenReason))
 	}
 	return acc, err
-}
-
-func allZero(a blas64.General) bool {
-	for i := range a.Rows {
-		for _, v := range row(a, i) {
-			if v != 0 {
-				return false
-			}
-		}
-	}
-	return true
 }
