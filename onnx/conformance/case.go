@@ -157,19 +157,22 @@ func freeInputs(mp *onnxpb.ModelProto) []*onnxpb.ValueInfoProto {
 var errNoInput = errors.New("no output depends on a real input")
 
 // runSet runs a case on one data set, with the first real input as the
-// uncertain one that allows it.
+// uncertain one that allows it; with -all also those after it.
 func runSet(mp *onnxpb.ModelProto, d *dataSet, res *result) {
 	if res.isConstant() {
 		runConstant(mp, d, res)
 		return
 	}
+	var net *graph.Network
+	var free []int
+	var x []float64
 	first := errNoInput
 	for i, in := range d.inputs {
-		if !isReal(in.GetDataType()) {
+		if !isReal(in.GetDataType()) || net != nil && !res.all {
 			continue
 		}
-		net, err := bind(mp, d, i)
-		if err == nil && len(net.Nodes()) == 0 {
+		more, err := bind(mp, d, append(slices.Clone(free), i))
+		if err == nil && len(more.Nodes()) == 0 {
 			err = errNoInput
 		}
 		if err != nil {
@@ -178,19 +181,22 @@ func runSet(mp *onnxpb.ModelProto, d *dataSet, res *result) {
 			}
 			continue
 		}
-		res.nodes = uses(net)
-		x, err := values(in)
+		v, err := values(in)
 		if err != nil {
 			res.skip("%v", err)
 			return
 		}
+		net, free, x = more, append(free, i), append(x, v...)
+	}
+	switch {
+	case net != nil:
+		res.nodes = uses(net)
 		check(net, x, d, res)
-		return
+	case first == errNoInput && !slices.ContainsFunc(d.inputs, func(t *onnxpb.TensorProto) bool { return isReal(t.GetDataType()) }):
+		res.skip("integer or boolean data: it has no real input")
+	default:
+		res.skip("%v", first)
 	}
-	if first == errNoInput && !slices.ContainsFunc(d.inputs, func(t *onnxpb.TensorProto) bool { return isReal(t.GetDataType()) }) {
-		first = errors.New("integer or boolean data: it has no real input")
-	}
-	res.skip("%v", first)
 }
 
 // values decodes an uncertain input.
@@ -207,13 +213,13 @@ func values(p *onnxpb.TensorProto) ([]float64, error) {
 }
 
 // bind returns the network of the model with all inputs as initializers but
-// number free.
-func bind(mp *onnxpb.ModelProto, d *dataSet, free int) (*graph.Network, error) {
+// those free.
+func bind(mp *onnxpb.ModelProto, d *dataSet, free []int) (*graph.Network, error) {
 	m := proto.Clone(mp).(*onnxpb.ModelProto)
 	im := onnx.Importer{Shapes: map[string][]int{}}
 	for i, in := range freeInputs(mp) {
 		t := d.inputs[i]
-		if i == free {
+		if slices.Contains(free, i) {
 			shape := make([]int, len(t.GetDims()))
 			for k, n := range t.GetDims() {
 				shape[k] = int(n)
@@ -243,7 +249,7 @@ func runConstant(mp *onnxpb.ModelProto, d *dataSet, res *result) {
 			Shape:    &onnxpb.TensorShapeProto{},
 		}}},
 	})
-	net, err := bind(m, &dataSet{inputs: append(slices.Clone(d.inputs), &onnxpb.TensorProto{})}, len(d.inputs))
+	net, err := bind(m, &dataSet{inputs: append(slices.Clone(d.inputs), &onnxpb.TensorProto{})}, []int{len(d.inputs)})
 	if err != nil {
 		res.skip("%v", err)
 		return

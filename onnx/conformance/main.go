@@ -46,7 +46,9 @@
 // and the exit status is 1 if a case failed.
 //
 // With -coverage FILE it also writes, in Markdown, what became of the cases of
-// each operator. With -light the folders hold the light models instead: see
+// each operator. With -all the other real inputs are uncertain as well, as far as
+// the model can then be read: this tests rules with several inputs, and the
+// covariances between those. With -light the folders hold the light models instead: see
 // light.go.
 package main
 
@@ -68,9 +70,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	verbose := flags.Bool("v", false, "print a line for every case")
 	light := flags.Bool("light", false, "the folders hold models NAME.onnx with NAME_output_0.pb")
+	all := flags.Bool("all", false, "make all inputs uncertain that can be, not only the first")
 	coverage := flags.String("coverage", "", "write the table of operators to this `file`")
 	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: conformance [-v] [-light] [-coverage FILE] DIR...")
+		fmt.Fprintln(stderr, "usage: conformance [-v] [-all] [-light] [-coverage FILE] DIR...")
 		flags.PrintDefaults()
 	}
 	if err := flags.Parse(args); err != nil {
@@ -80,7 +83,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		flags.Usage()
 		return 2
 	}
-	r := report{out: stdout, verbose: *verbose}
+	r := report{out: stdout, verbose: *verbose, all: *all}
 	walk := walkCases
 	if *light {
 		walk = walkLight
@@ -108,7 +111,10 @@ func walkCases(dir string, r *report) error {
 	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && !d.IsDir() && d.Name() == "model.onnx" {
 			dir := filepath.Dir(path)
-			r.add(guard(filepath.Base(dir), func(res *result) { runCase(dir, res) }))
+			r.add(guard(filepath.Base(dir), func(res *result) {
+				res.all = r.all
+				runCase(dir, res)
+			}))
 		}
 		return err
 	})
@@ -128,6 +134,7 @@ func (s status) String() string { return [...]string{"pass", "FAIL", "skip"}[s] 
 // A result is what became of a case, and why.
 type result struct {
 	name   string
+	all    bool // all inputs that can be are to be uncertain
 	status status
 	note   string
 	ops    []string  // of the model
@@ -158,6 +165,7 @@ func guard(name string, run func(*result)) (res result) {
 type report struct {
 	out     io.Writer
 	verbose bool
+	all     bool
 	results []result
 }
 

@@ -160,6 +160,35 @@ func TestQuiet(t *testing.T) {
 	}
 }
 
+// TestAll: with -all both factors are uncertain, and then it is another rule.
+func TestAll(t *testing.T) {
+	dir := t.TempDir()
+	in := []*onnxpb.TensorProto{vec(1, 2), vec(3, 4)}
+	testCase{"Mul", "a b", "y", "", in, []*onnxpb.TensorProto{vec(3, 8)}}.write(t, filepath.Join(dir, "mul"))
+	mp, err := os.ReadFile(filepath.Join(dir, "mul", "model.onnx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m onnxpb.ModelProto
+	if err := proto.Unmarshal(mp, &m); err != nil {
+		t.Fatal(err)
+	}
+	for all, want := range map[bool]string{false: "scale", true: "product"} {
+		res := result{all: all, ops: []string{"Mul"}}
+		d, err := readSet(filepath.Join(dir, "mul", "test_data_set_0"), &m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if runSet(&m, d, &res); res.status != passed || len(res.nodes) != 1 || res.nodes[0].rule != want {
+			t.Errorf("all %v: %+v, want the rule %s", all, res, want)
+		}
+	}
+	var out, errs strings.Builder
+	if got := run([]string{"-v", "-all", dir}, &out, &errs); got != 0 || !strings.HasPrefix(out.String(), "pass mul\n") {
+		t.Errorf("status %d, printed %q", got, out.String())
+	}
+}
+
 // affine is the network y = w x, w of one row.
 func affine(t *testing.T, w ...float64) *graph.Network {
 	t.Helper()
