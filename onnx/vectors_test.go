@@ -17,25 +17,22 @@ import (
 // shipped is the models of the repository.
 const shipped = "../testdata/models"
 
-// covered are the models that must load, besides those of the repository.
-var covered = []string{
-	"acasxu_1_1", "acasxu_1_2", "acasxu_1_3", "acasxu_1_4", "acasxu_1_5", "acasxu_1_6", "acasxu_1_7",
-	"acasxu_1_8", "acasxu_1_9", "energy_tanh_silu", "marabou_certificate_and_controller_mandal",
-	"marabou_mnist2x10", "marabou_mnist2x5_sigmoid", "marabou_mnist5x20_leaky_relu",
-	"marabou_robust_model_sigmoid_linear", "marabou_tanh_test", "mjp_go1_policy",
-	"mjp_leap_reorient_policy", "power_gelu", "sisl_TestNetwork2",
-}
-
 // TestShippedModels compares the forward pass of every model in the repository
 // with ONNX Runtime's.
 func TestShippedModels(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join(shipped, "*.onnx"))
+	compareAll(t, shipped)
+}
+
+// compareAll does it for every model in dir.
+func compareAll(t *testing.T, dir string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*.onnx"))
 	if err != nil || len(files) == 0 {
-		t.Fatalf("no models in %s (%v)", shipped, err)
+		t.Fatalf("no models in %s (%v)", dir, err)
 	}
 	for _, f := range files {
 		name := strings.TrimSuffix(filepath.Base(f), ".onnx")
-		t.Run(name, func(t *testing.T) { compareVectors(t, shipped, name) })
+		t.Run(name, func(t *testing.T) { compareVectors(t, dir, name) })
 	}
 }
 
@@ -46,9 +43,7 @@ func TestAllModels(t *testing.T) {
 	if dir == "" {
 		t.Skip("COVPROP_MODELS does not name a folder with models and their vectors")
 	}
-	for _, name := range covered {
-		t.Run(name, func(t *testing.T) { compareVectors(t, dir, name) })
-	}
+	compareAll(t, dir)
 }
 
 // vectors describes one run of ONNX Runtime in vectors/index.json.
