@@ -7,6 +7,7 @@ import (
 	"github.com/covprop/covprop"
 	"github.com/covprop/covprop/activation"
 	"github.com/covprop/covprop/graph"
+	"github.com/covprop/covprop/layer"
 )
 
 // A Description says what is in a model and how each of its nodes is treated.
@@ -103,16 +104,31 @@ func (n *node) describe() NodeInfo {
 		d.Rule, d.Status, d.Reason = "", "unsupported", err.Error()
 		return d
 	}
-	var acc covprop.Accuracy
-	for _, s := range p.steps {
-		acc = acc.Worse(s.rule.Exactness())
-		d.Rule = s.rule.Name()
-	}
+	acc := d.describeSteps(p.steps)
 	d.Status, d.Reason = acc.Status.String(), acc.Reason
 	if n.members > 1 && d.Reason == "" {
 		d.Reason = fmt.Sprintf("%s, fused from %d nodes", n.op, n.members)
 	}
 	return d
+}
+
+// describeSteps names the rule of the least exact step, of equally exact ones
+// the last that does more than move or scale elements.
+func (d *NodeInfo) describeSteps(steps []step) covprop.Accuracy {
+	var acc covprop.Accuracy
+	helper := true
+	for _, s := range steps {
+		a := s.rule.Exactness()
+		_, selects := s.rule.(*layer.Select)
+		_, scales := s.rule.(*layer.Scale)
+		_, reshapes := s.rule.(*layer.Reshape)
+		helps := selects || scales || reshapes
+		if worse := a.Status > acc.Status; worse || a.Status == acc.Status && (helper || !helps) {
+			d.Rule, helper = s.rule.Name(), helps
+		}
+		acc = acc.Worse(a)
+	}
+	return acc
 }
 
 // describeShapeless says of a node of unknown shape what does not depend on it.

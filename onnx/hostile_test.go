@@ -70,6 +70,7 @@ func hostile(rng *rand.Rand, op string) spec {
 	pool := inits{
 		floats("f0", nil, 2), floats("f1", []int64{1}, 0), floats("f2", []int64{2}, 1, -2), floats("f3", []int64{3}, 1, 2, 3),
 		floats("f23", []int64{2, 3}, 1, 2, 3, 4, 5, 6), floats("f32", []int64{3, 2}, 1, 2, 3, 4, 5, 6), floats("f223", []int64{2, 2, 3}, make([]float32, 12)...),
+		floats("k", []int64{2, 2, 2, 2}, make([]float32, 16)...), floats("one", []int64{2}, 1, 1),
 		floats("e", []int64{0}), floats("nan", []int64{2}, 1, float32(math.NaN())), floats("inf", nil, inf32),
 		ints("i0"), ints("i1", 1), ints("im", -1), ints("i2", 1, 2), ints("i20", 2, 0), ints("i3", 0, 1, -1), ints("big", math.MaxInt64, math.MinInt64),
 		raw("is", i64, nil, int64(1)), raw("t", bool1, []int64{2}, []byte{1, 0}), raw("ts", bool1, nil, []byte{0}),
@@ -79,8 +80,11 @@ func hostile(rng *rand.Rand, op string) spec {
 	for _, p := range pool {
 		names = append(names, p.GetName())
 	}
-	if rng.IntN(2) == 0 {
-		names = strings.Fields("x f32 f0 ts is") // fewer, to be accepted more often
+	switch rng.IntN(4) { // fewer, to be accepted more often
+	case 0, 1:
+		names = strings.Fields("x f32 f0 ts is")
+	case 2:
+		names = strings.Fields("g k one one") // images
 	}
 	pick := func(n int) string {
 		var s []string
@@ -100,7 +104,11 @@ func hostile(rng *rand.Rand, op string) spec {
 			as[name] = rng.IntN(12) - 3
 		}
 	}
-	for _, name := range strings.Fields("axes split starts ends perm value_ints") {
+	for _, name := range strings.Fields("group num_groups size p blocksize") {
+		as[name] = 1 + rng.IntN(3)
+	}
+	as["kernel_shape"] = []int64{1 + rng.Int64N(2), 2}
+	for _, name := range strings.Fields("axes split starts ends perm value_ints pads strides dilations") {
 		if rng.IntN(4) == 0 {
 			as[name] = []int64{int64(rng.IntN(5) - 2), int64(rng.IntN(5) - 2), int64(rng.IntN(5) - 2)}[:rng.IntN(4)]
 		}
@@ -122,7 +130,7 @@ func hostile(rng *rand.Rand, op string) spec {
 	}
 	return spec{
 		opset: []int64{6, 7, 10, 11, 13, 15, 18, 21, 24, 28}[rng.IntN(10)],
-		in:    []*onnxpb.ValueInfoProto{input("x", 2, 3), input("z", 3), input("v", 2), input("u")},
+		in:    []*onnxpb.ValueInfoProto{input("x", 2, 3), input("z", 3), input("v", 2), input("u"), input("g", 1, 2, 4, 4)},
 		out:   []string{out, "w"},
 		inits: pool,
 		nodes: []*onnxpb.NodeProto{nd(op, pick(rng.IntN(5)), outs, as), nd(next, "a "+pick(1), "y"), nd("Relu", "x", "w")},

@@ -59,8 +59,8 @@ func lookup(n *node) (op, error) {
 	}
 	o, ok := table[n.op]
 	switch {
-	case n.op == "If" || n.op == "Loop" || n.op == "Scan":
-		return op{}, errors.New("control flow is not supported")
+	case !ok && refused[n.op] != "":
+		return op{}, errors.New(refused[n.op])
 	case !ok:
 		return op{}, errors.New("the operator is not supported")
 	case n.m.opset < o.since:
@@ -69,6 +69,35 @@ func lookup(n *node) (op, error) {
 		return op{}, fmt.Errorf("has %d inputs, but takes at most %d", len(n.in), max(1, o.inputs))
 	}
 	return o, nil
+}
+
+// refused says why operators that are known cannot be propagated.
+var refused = byOperator(map[string][]string{
+	"control flow is not supported": {"If", "Loop", "Scan"},
+	"draws random numbers, so that it is no function of its input": {
+		"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike",
+	},
+	"the shape of its output depends on the values of its input":     {"Compress", "NonMaxSuppression", "NonZero", "Unique"},
+	"recurrent networks are not supported: unroll it into its steps": {"GRU", "LSTM", "RNN"},
+	"quantised integers are not supported: export it with real numbers": {
+		"ConvInteger", "DynamicQuantizeLinear", "MatMulInteger", "QLinearConv", "QLinearMatMul", "QuantizeLinear",
+	},
+	"sequences, optional values and strings are not supported": {
+		"ConcatFromSequence", "Optional", "OptionalGetElement", "OptionalHasElement", "RegexFullMatch", "SequenceAt",
+		"SequenceConstruct", "SequenceEmpty", "SequenceErase", "SequenceInsert", "SequenceLength", "SequenceMap",
+		"SplitToSequence", "StringConcat", "StringNormalizer", "StringSplit", "TfIdfVectorizer",
+	},
+})
+
+// byOperator returns the reason for each operator.
+func byOperator(reasons map[string][]string) map[string]string {
+	all := make(map[string]string)
+	for reason, ops := range reasons {
+		for _, name := range ops {
+			all[name] = reason
+		}
+	}
+	return all
 }
 
 // step is one rule on the way from a node's inputs to its outputs.

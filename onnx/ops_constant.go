@@ -1,17 +1,13 @@
 package onnx
 
-import "math"
-
 // constantOps work on constants only: chiefly shape arithmetic.
 var constantOps = map[string]op{
 	"And":              {since: 7, inputs: 2, fold: foldBits(and)},
 	"BitShift":         {since: 11, inputs: 2, fold: foldShift},
-	"Ceil":             {since: 6, fold: foldReal(ceil)},
 	"Constant":         {since: 6, fold: foldConstant},
 	"ConstantOfShape":  {since: 9, fold: foldConstantOfShape},
 	"DequantizeLinear": {since: 10, inputs: 3, fold: foldDequantize},
 	"Equal":            {since: 7, inputs: 2, fold: foldCompare(equal)},
-	"Floor":            {since: 6, fold: foldReal(floor)},
 	"Greater":          {since: 7, inputs: 2, fold: foldCompare(greater)},
 	"GreaterOrEqual":   {since: 12, inputs: 2, fold: foldCompare(greaterOrEqual)},
 	"IsInf":            {since: 10, fold: foldIs(isInf)},
@@ -23,7 +19,6 @@ var constantOps = map[string]op{
 	"OneHot":           {since: 9, inputs: 3, fold: foldOneHot},
 	"Or":               {since: 7, inputs: 2, fold: foldBits(or)},
 	"Range":            {since: 11, inputs: 3, fold: foldRange},
-	"Round":            {since: 11, fold: foldReal(math.RoundToEven)},
 	"Shape":            {since: 6, fold: foldShape, ready: knownShape},
 	"Size":             {since: 6, fold: foldSize, ready: knownShape},
 	"Xor":              {since: 7, inputs: 2, fold: foldBits(xor)},

@@ -13,31 +13,40 @@ var softmaxOps = map[string]op{
 	"LogSoftmax": {since: 6, kind: "log softmax", fold: foldRule, shape: sameShape, rule: softmaxRule},
 }
 
-// softmaxRule normalises along one axis, by default the last. Before opset 13
-// it was all axes from the given one on, by default axis 1.
-func softmaxRule(n *node) (plan, error) {
+// softmaxGroups are the groups of softmax: the elements along one axis, by
+// default the last. Before opset 13 it was all axes from the given one on, by
+// default axis 1.
+func softmaxGroups(n *node) (groups, error) {
 	x, err := n.data()
 	if err != nil {
-		return plan{}, err
+		return groups{}, err
 	}
 	def := int64(-1)
 	if n.m.opset < 13 {
 		def = 1
 	}
-	axis := n.intAttr("axis", def)
-	if n.m.opset < 13 && axis == int64(len(x.shape)) { // each element on its own
-		return plan{}, errors.New("is softmax over no axes")
+	axis, err := axisOf(n.intAttr("axis", def), len(x.shape))
+	if err != nil {
+		return groups{}, err
 	}
-	a, err := axisOf(axis, len(x.shape))
+	axes := []int{axis}
+	if n.m.opset < 13 {
+		axes = from(axis, len(x.shape))
+	}
+	g := newGroups(x.shape, axes, true)
+	if g.size == 0 {
+		return g, errors.New("normalises an axis of size 0")
+	}
+	return g, nil
+}
+
+func softmaxRule(n *node) (plan, error) {
+	g, err := softmaxGroups(n)
 	if err != nil {
 		return plan{}, err
 	}
-	axes := []int{a}
-	if n.m.opset < 13 {
-		axes = from(a, len(x.shape))
-	}
 	var p plan
-	p.inGroups(n, n.out[0], x, newGroups(x.shape, axes, true), func(count, size int) (layer.Rule, error) {
+	p.inGroups(n, n.out[0], n.in[0], g, func(count, size int) (layer.Rule, error) {
 		return layer.NewSoftmax(count, size, n.op == "LogSoftmax")
 	})
 	return p.done()

@@ -20,7 +20,8 @@
 //   - With the covariance eps^2 I. Where the function is smooth, the
 //     covariance of the outputs must equal eps^2 J J', and that with the
 //     inputs eps^2 J, J by central finite differences of the forward pass,
-//     within 1e-4 of the product of the two standard deviations. An output counts as smooth if its one-sided
+//     within 1e-4 of the product of the two standard deviations. An output
+//     counts as smooth if its one-sided
 //     differences over 10 eps agree, and its central ones over eps and 10 eps,
 //     along each input and along random directions: then no kink or jump is
 //     within the input's reach, and the second derivative is too small to
@@ -46,10 +47,9 @@
 // and the exit status is 1 if a case failed.
 //
 // With -coverage FILE it also writes, in Markdown, what became of the cases of
-// each operator. With -all the other real inputs are uncertain as well, as far as
-// the model can then be read: this tests rules with several inputs, and the
-// covariances between those. With -light the folders hold the light models instead: see
-// light.go.
+// each operator. With -all the other real inputs are uncertain as well, as far
+// as the model can then be read: this tests rules with several inputs. With
+// -light the folders hold the light models instead: see light.go.
 package main
 
 import (
