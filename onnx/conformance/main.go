@@ -4,11 +4,10 @@
 //
 // It walks the folders DIR for cases: a folder with model.onnx and, in
 // test_data_set_*, the tensors input_*.pb and output_*.pb. All inputs of these
-// models are graph inputs, weights included. Integer and boolean inputs become
-// initializers before the model is read; the first real input without which
-// being constant the model can be read, and on which an output depends, is
-// uncertain, and the other real inputs become initializers, too. Then the case
-// is propagated twice.
+// models are graph inputs, weights included. The first real input that need not
+// be constant for the model to be read, and on which an output depends, is
+// uncertain; the other inputs become initializers before the model is read. Then
+// the case is propagated twice.
 //
 //   - With a zero covariance. The mean must equal the stored outputs within
 //     1e-5 of the largest element of each: they were computed in float32,
@@ -21,14 +20,14 @@
 //     covariance of the outputs must equal eps^2 J J', and that with the
 //     inputs eps^2 J, J by central finite differences of the forward pass,
 //     within 1e-4 of the product of the two standard deviations. An output
-//     counts as smooth if its one-sided
-//     differences over 10 eps agree, and its central ones over eps and 10 eps,
-//     along each input and along random directions: then no kink or jump is
-//     within the input's reach, and the second derivative is too small to
-//     matter. Elements of the input that are at the end of the function's
-//     domain, such as 0 for a root, are held certain. Where the covariances
-//     need more than 4 GiB the diagonal method runs and the variances are
-//     compared alone, those due to 200 elements if the input is large.
+//     counts as smooth if its one-sided differences over 10 eps agree, and its
+//     central ones over eps and 10 eps, along each input and along random
+//     directions: then no kink or jump is within the input's reach, and the
+//     second derivative is too small to matter. Elements of the input that are
+//     at the end of the function's domain, such as 0 for a root, are held
+//     certain. Where the covariances need more than 4 GiB the diagonal method
+//     runs and the variances are compared alone, those due to 200 elements if
+//     the input is large.
 //
 // So a model that is folded to a constant does not pass, with one exception:
 // a model of operators that make constants of shapes and constants by their
