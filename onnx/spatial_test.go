@@ -19,8 +19,8 @@ import (
 	"github.com/covprop/covprop/onnx"
 )
 
-// spatialCase is a stored case made by testdata/spatial.py, with the
-// attributes that are floats apart.
+// spatialCase is a stored case made by testdata/node_cases.py, with
+// the attributes that are floats apart.
 type spatialCase struct {
 	storedCase
 	Floats map[string]any
@@ -46,8 +46,16 @@ func (c *spatialCase) floats() attrs {
 // Runtime does, with their first input uncertain and with all constant. The
 // stored values are float32, sums of up to 36 products or roots of such: 2e-6
 // of the largest is 16 units.
-func TestSpatialOps(t *testing.T) {
-	data, err := os.ReadFile("testdata/spatial.json")
+func TestSpatialOps(t *testing.T) { testStored(t, "testdata/spatial.json", 2e-6) }
+
+// TestNormOps does the same for normalisations, softmax and what is linearised.
+// Small differences of float32 numbers divide there, and ONNX Runtime's own
+// sums of a dozen squares: 1e-5.
+func TestNormOps(t *testing.T) { testStored(t, "testdata/norms.json", 1e-5) }
+
+// testStored runs the cases of a file; tol is relative to the largest element.
+func testStored(t *testing.T, file string, tol float64) {
+	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +87,7 @@ func TestSpatialOps(t *testing.T) {
 					t.Fatal(err)
 				}
 				for i, w := range c.Want {
-					if !(math.Abs(y[i]-w) <= 2e-6*scale) {
+					if !(math.Abs(y[i]-w) <= tol*scale) {
 						t.Errorf("%s, %d uncertain: element %d is %v, want %v", what, u, i, y[i], w)
 					}
 				}
