@@ -43,7 +43,7 @@ type coverage struct {
 }
 
 // parameters are those in the names of activations, such as leaky_relu_0.01.
-var parameters = regexp.MustCompile(`(_[-+.0-9e]+)+$`)
+var parameters = regexp.MustCompile(`(_[-+]?(Inf|[0-9][-+.0-9e]*))+$`)
 
 // tally counts the cases of every operator: a case counts for all operators of
 // its model.

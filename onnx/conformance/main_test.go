@@ -291,7 +291,7 @@ func TestCoverageFile(t *testing.T) {
 func TestCoverageTable(t *testing.T) {
 	ops := []onnx.Operator{{Name: "A", Since: 7, Rule: "activation"}, {Name: "B", Since: 6}, {Name: "C", Since: 1, Rule: "sum"}}
 	got := string(coverageTable(ops, []result{
-		{status: passed, ops: []string{"A", "B"}, nodes: []nodeUse{{"A", "leaky_relu_0.01", covprop.Exact}, {"A", "clip_-1_1", covprop.Certified}}},
+		{status: passed, ops: []string{"A", "B"}, nodes: []nodeUse{{"A", "leaky_relu_0.01", covprop.Exact}, {"A", "clip_-Inf_1", covprop.Certified}}},
 		{status: passed, ops: []string{"A"}, nodes: []nodeUse{{"A", "leaky_relu_0.2", covprop.Exact}}},
 		{status: skipped, ops: []string{"A", "D"}, nodes: []nodeUse{{"A", "x", covprop.Approximate}}},
 		{status: failed, ops: []string{"B"}},
