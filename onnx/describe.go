@@ -2,6 +2,7 @@ package onnx
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/covprop/covprop"
@@ -113,20 +114,27 @@ func (n *node) describe() NodeInfo {
 }
 
 // describeSteps names the rule of the least exact step, of equally exact ones
-// the last that does more than move or scale elements.
+// the first that does more than move or scale elements. Several nonlinear steps
+// rest on the Gaussian closure.
 func (d *NodeInfo) describeSteps(steps []step) covprop.Accuracy {
 	var acc covprop.Accuracy
-	helper := true
+	helper, nonlinear := true, 0
 	for _, s := range steps {
+		if _, ok := s.rule.(layer.Linear); !ok {
+			nonlinear++
+		}
 		a := s.rule.Exactness()
 		_, selects := s.rule.(*layer.Select)
 		_, scales := s.rule.(*layer.Scale)
 		_, reshapes := s.rule.(*layer.Reshape)
 		helps := selects || scales || reshapes
-		if worse := a.Status > acc.Status; worse || a.Status == acc.Status && (helper || !helps) {
+		if worse := a.Status > acc.Status; worse || a.Status == acc.Status && helper {
 			d.Rule, helper = s.rule.Name(), helps
 		}
 		acc = acc.Worse(a)
+	}
+	if nonlinear > 1 {
+		acc = acc.Worse(covprop.ApproximatedBy(math.Inf(1), "Gaussian closure between its steps"))
 	}
 	return acc
 }
