@@ -25,6 +25,8 @@ func (m *model) fuse() {
 			n.fuseBias()
 		case "Log":
 			n.fuseLog()
+		case "Softmax":
+			n.fuseMask()
 		case "GlobalMaxPool", "MaxPool", "ReduceMax", "ReduceMin":
 			n.fuseMax()
 		}
