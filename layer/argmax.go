@@ -150,7 +150,7 @@ func (r *ArgMax) MomentsTo(ctx context.Context, dst *Response, in *Joint, o Opti
 // tie the position of Forward.
 func (r *ArgMax) ofPairs(ctx context.Context, dst *Response, in *Joint, o Options) (covprop.Accuracy, error) {
 	var m Moments
-	acc, err := r.pairs.momentsTo(ctx, dst, &m, in, o)
+	acc, psd, err := r.pairs.momentsTo(ctx, dst, &m, in, o)
 	if err != nil {
 		return acc, err
 	}
@@ -162,7 +162,7 @@ func (r *ArgMax) ofPairs(ctx context.Context, dst *Response, in *Joint, o Option
 	if dst.Gain != nil {
 		dst.Gain[0] = r.pairs.gain(m.Gain)
 	}
-	return acc, nil
+	return worse(acc, psd), nil
 }
 
 // distribution returns the mean and the variance of the position of the

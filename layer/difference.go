@@ -143,32 +143,32 @@ type differenceRule struct {
 }
 
 // momentsTo writes the moments of y to dst but for the gain, which is
-// sign E g' in m.Gain.
-func (r *differenceRule) momentsTo(ctx context.Context, dst *Response, m *Moments, in *Joint, o Options) (covprop.Accuracy, error) {
+// sign E g' in m.Gain. acc is the accuracy given the variances of the
+// differences, and psd says whether those are what they should be.
+func (r *differenceRule) momentsTo(ctx context.Context, dst *Response, m *Moments, in *Joint, o Options) (acc, psd covprop.Accuracy, err error) {
 	size := len(r.a)
 	mean, v := make([]float64, size), make([]float64, size)
 	c := in.Between(0, 0)
 	r.meanTo(mean, in.Mean[0])
-	acc := r.varianceTo(v, c)
+	psd = r.varianceTo(v, c)
 	if err := r.rule.MomentsTo(ctx, m, mean, v, !dst.Diagonal(), o); err != nil {
-		return acc, err
+		return acc, psd, err
 	}
-	acc = acc.Worse(m.Accuracy)
 	for k := range size {
 		dst.Mean[k] = r.sign * m.Mean[k]
 		m.Gain[k] *= r.sign
 	}
 	if dst.Diagonal() {
 		copy(dst.Variance, m.Variance)
-		return acc, nil
+		return m.Accuracy, psd, nil
 	}
 	if err := r.covarianceTo(ctx, o.Threads, dst.Cov, v, c, len(in.Mean[0])); err != nil {
-		return acc, err
+		return acc, psd, err
 	}
 	series, err := CovarianceTo(ctx, dst.Cov, dst.Cov, m, m, true, o)
-	acc = acc.Worse(series)
+	acc = series.Worse(m.Accuracy)
 	acc.Bound = series.Bound + 2*m.Accuracy.Bound
-	return acc, err
+	return acc, psd, err
 }
 
 // gain returns the gain w_k (e_a - e_b)' for the slopes w.

@@ -73,7 +73,7 @@ func (m *Max) MomentsTo(ctx context.Context, dst *Response, in *Joint, o Options
 	mu, c := in.Mean[0], in.Between(0, 0)
 	r := differenceRule{differences: m.order(mu), rule: m.relu, sign: 1}
 	var relu Moments
-	acc, err := r.momentsTo(ctx, dst, &relu, in, o)
+	acc, psd, err := r.momentsTo(ctx, dst, &relu, in, o)
 	if err != nil {
 		return acc, err
 	}
@@ -109,7 +109,7 @@ func (m *Max) MomentsTo(ctx context.Context, dst *Response, in *Joint, o Options
 	if acc.Bound *= ratio; acc.Bound == 0 && acc.Status == covprop.Certified {
 		acc = covprop.Accuracy{}
 	}
-	return acc, nil
+	return worse(acc, psd), nil
 }
 
 // order returns x_s - x_b for every pair.

@@ -194,6 +194,28 @@ func TestMaxLayer(t *testing.T) {
 	optest.TestLayer(t, newMax(t, [][2]int{{0, 3}, {1, 2}, {2, 2}, {3, 1}}, 4), optest.LayerOptions{})
 }
 
+// TestIndefinite: a covariance that is none is reported with its size, by every
+// rule of differences: -2% of the variances here, so the variance of the
+// difference is taken as 0.
+func TestIndefinite(t *testing.T) {
+	sigma := blas64.General{Rows: 2, Cols: 2, Stride: 2, Data: []float64{1, 1.02, 1.02, 1}}
+	softmax, err := layer.NewSoftmax(1, 2, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rule := range []layer.Nonlinear{newMax(t, [][2]int{{0, 1}}, 2), softmax, newArgMax(t, 1, 2, false)} {
+		for _, diagonal := range []bool{false, true} {
+			r, err := respond(rule, cut([]float64{.3, .1}, sigma, []int{2}, false), diagonal, layer.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.acc.Status != covprop.Approximate || !(r.acc.Bound >= .019) {
+				t.Errorf("%s: accuracy %+v", rule.Name(), r.acc)
+			}
+		}
+	}
+}
+
 func TestMaxRefuses(t *testing.T) {
 	for name, pairs := range map[string][][2]int{"no pairs": nil, "past the end": {{0, 3}}, "negative": {{-1, 0}}} {
 		if _, err := layer.NewMax(pairs, 3); err == nil {

@@ -148,6 +148,35 @@ func TestNormBetweenGroups(t *testing.T) {
 	}
 }
 
+// TestNormTwins: two groups that are the same have the covariance of one between
+// them, which the integrals give to rounding. What the first term leaves out of
+// it must be within the bound, although rounding makes the moments of the
+// groups themselves, of elements of very different size, approximate.
+func TestNormTwins(t *testing.T) {
+	rule := newNorm(t, 2, 3, 1e-5, false)
+	f := factor{
+		mean: []float64{-.0013, .0019, .0003, -.0013, .0019, .0003},
+		root: blas64.General{Rows: 6, Cols: 2, Stride: 2, Data: []float64{-2368, 995, -.21, .66, 2301, 425, -2368, 995, -.21, .66, 2301, 425}},
+	}
+	r, err := respond(rule, cut(f.mean, f.cov(), []int{6}, false), false, layer.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.acc.Status != covprop.Approximate {
+		t.Errorf("no rounding is left: %+v", r.acc)
+	}
+	worst := 0.
+	for i := range 3 {
+		for j := range 3 {
+			scale := math.Sqrt(get(r.Cov, i, i) * get(r.Cov, j, j))
+			worst = math.Max(worst, math.Abs(get(r.Cov, i, 3+j)-get(r.Cov, i, j))/scale)
+		}
+	}
+	if !(worst > .1 && worst <= r.acc.Bound) {
+		t.Errorf("off by %.3g, accuracy %+v", worst, r.acc)
+	}
+}
+
 // TestNormGroups: several independent groups, more than are worked on at once,
 // give bit by bit what each gives alone; a diagonal covariance and threads make
 // no difference.

@@ -156,11 +156,11 @@ func (s *Softmax) WorkFloats(diagonal bool) int {
 func (s *Softmax) MomentsTo(ctx context.Context, dst *Response, in *Joint, o Options) (covprop.Accuracy, error) {
 	if s.n == 2 {
 		var m Moments
-		acc, err := s.pairs.momentsTo(ctx, dst, &m, in, o)
+		acc, psd, err := s.pairs.momentsTo(ctx, dst, &m, in, o)
 		if err == nil && dst.Gain != nil {
 			dst.Gain[0] = s.pairs.gain(m.Gain)
 		}
-		return acc, err
+		return worse(acc, psd), err
 	}
 	c, work := in.Between(0, 0), dst.Work
 	take := func() blas64.General {
@@ -219,7 +219,7 @@ func (s *Softmax) MomentsTo(ctx context.Context, dst *Response, in *Joint, o Opt
 	})
 	var acc covprop.Accuracy
 	for _, a := range accs {
-		acc = acc.Worse(a)
+		acc = worse(acc, a)
 	}
 	if err != nil || dst.Diagonal() || s.groups == 1 {
 		return acc, err
