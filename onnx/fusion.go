@@ -18,6 +18,9 @@ func (m *model) fuse() {
 			continue
 		}
 		n.fuseConv()
+		if n.fuseNorm() || n.fuseSoftmax() {
+			continue
+		}
 		switch n.op {
 		case "Mul", "Div":
 			n.fuseProduct()
