@@ -84,7 +84,7 @@ func hostile(rng *rand.Rand, op string) spec {
 	case 0, 1:
 		names = strings.Fields("x f32 f0 ts is")
 	case 2:
-		names = strings.Fields("g k one one") // images
+		names = strings.Fields("g k one one h h") // images and sequences
 	}
 	pick := func(n int) string {
 		var s []string
@@ -104,7 +104,7 @@ func hostile(rng *rand.Rand, op string) spec {
 			as[name] = rng.IntN(12) - 3
 		}
 	}
-	for _, name := range strings.Fields("group num_groups size p blocksize") {
+	for _, name := range strings.Fields("group num_groups size p blocksize q_num_heads kv_num_heads") {
 		as[name] = 1 + rng.IntN(3)
 	}
 	as["kernel_shape"] = []int64{1 + rng.Int64N(2), 2}
@@ -130,7 +130,7 @@ func hostile(rng *rand.Rand, op string) spec {
 	}
 	return spec{
 		opset: []int64{6, 7, 10, 11, 13, 15, 18, 21, 24, 28}[rng.IntN(10)],
-		in:    []*onnxpb.ValueInfoProto{input("x", 2, 3), input("z", 3), input("v", 2), input("u"), input("g", 1, 2, 4, 4)},
+		in:    []*onnxpb.ValueInfoProto{input("x", 2, 3), input("z", 3), input("v", 2), input("u"), input("g", 1, 2, 4, 4), input("h", 1, 2, 2)},
 		out:   []string{out, "w"},
 		inits: pool,
 		nodes: []*onnxpb.NodeProto{nd(op, pick(rng.IntN(5)), outs, as), nd(next, "a "+pick(1), "y"), nd("Relu", "x", "w")},

@@ -48,7 +48,8 @@ func (c *spatialCase) floats() attrs {
 // of the largest is 16 units.
 func TestSpatialOps(t *testing.T) { testStored(t, "testdata/spatial.json", 2e-6) }
 
-// TestNormOps does the same for normalisations, softmax and what is linearised.
+// TestNormOps does the same for normalisations, softmax, attention and what is
+// linearised.
 // Small differences of float32 numbers divide there, and ONNX Runtime's own
 // sums of a dozen squares: 1e-5.
 func TestNormOps(t *testing.T) { testStored(t, "testdata/norms.json", 1e-5) }

@@ -1,9 +1,10 @@
-"""Writes norms.json: normalisations, softmax and their relatives.
+"""Writes norms.json: normalisations, softmax, attention and their relatives.
 
     python norms.py > norms.json
 """
 
-from node_cases import case, f, write
+import numpy as np
+from node_cases import case, f, i, write
 
 x = f(2, 4, 3)
 for axis in (-1, 1, 0):
@@ -38,5 +39,16 @@ for op in ("Softmax", "LogSoftmax", "Hardmax"):
 case("Floor", 13, f(5))
 case("Ceil", 13, f(5))
 case("Round", 11, f(9))
+
+# Attention; keys are scaled so that no weight is lost in float32.
+q, k, v = f(2, 4, 2, 4) / 16, f(2, 2, 3, 4) / 16, f(2, 2, 3, 5)
+seen = np.array([[1, 0, 1], [0, 1, 0]], bool)
+case("Attention", 23, q, k, v, reference=True)
+case("Attention", 23, q, k, v, seen, scale=0.75, softcap=2.0, reference=True)
+case("Attention", 23, q, k, v, f(4, 2, 3) / 8, reference=True)
+case("Attention", 24, q, k, v, None, None, None, i(3, 2), is_causal=1, reference=True)
+past = f(2, 2, 2, 4) / 16, f(2, 2, 2, 5)
+case("Attention", 23, q, k, v, None, *past, is_causal=1, reference=True)
+case("Attention", 23, f(1, 3, 8) / 16, f(1, 2, 4) / 16, f(1, 2, 6), q_num_heads=4, kv_num_heads=2, reference=True)
 
 write()
