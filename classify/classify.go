@@ -56,7 +56,7 @@ func (o Options) enough(points int, p, se float64) bool {
 	if o.Samples > 0 {
 		return 2*points > o.Samples
 	}
-	return 2*points > defaultSamples || se <= 1e-3*p || se <= math.Min(.05*p, 1e-4)
+	return 2*points > defaultSamples || p > 0 && (se <= 1e-3*p || se <= math.Min(.05*p, 1e-4))
 }
 
 // Probabilities returns the probability that each element of g is the largest.
@@ -64,8 +64,10 @@ func (o Options) enough(points int, p, se float64) bool {
 // covariances are legal; with a zero covariance the largest mean has
 // probability 1.
 //
-// It is exact for n <= 2 and for covariances of the differences of rank 1, and
-// quasi-Monte Carlo otherwise, with relative accuracy for small probabilities.
+// It is exact, up to rounding, for n <= 3 and for covariances of the differences
+// of rank 1 and 2, and quasi-Monte Carlo otherwise, with relative accuracy for
+// small probabilities. A class that no point shows has probability 0, with one
+// over the number of points for a standard error unless it must be less.
 // Every class costs n^3/6 multiplications to set up and n^2/2 a point, and has a
 // matrix of n^2 float64 while it is computed; classes run in parallel. On two
 // cores 10 classes take about 5 ms, 100 about 0.5 s and 1000 about 3 min.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"gonum.org/v1/gonum/blas/blas64"
+	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/covprop/covprop"
@@ -204,6 +205,103 @@ func TestMonteCarlo(t *testing.T) {
 			if d := math.Abs(count[j]/samples - p); !(d <= 5*se) {
 				t.Errorf("n %d, rank %d: class %d has %v, Monte Carlo %v", c.n, c.rank, j, p, count[j]/samples)
 			}
+		}
+	}
+}
+
+// TestPlane compares covariances of rank 2, in which classes share a plane, with
+// the same integral over polar angles: the classes with zero means partition
+// the circle into the sectors in which each is the largest, and a class has its
+// share of the circle. Rounding of the covariance by 1e-16 turns a nearly
+// singular pair of sides by its root at most.
+func TestPlane(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 1))
+	for trial := range 200 {
+		n := 3 + rng.IntN(6)
+		l := make([][2]float64, n)
+		for i := range l {
+			s := math.Exp(float64(trial%3) * rng.NormFloat64())
+			l[i] = [2]float64{s * rng.NormFloat64(), s * rng.NormFloat64()}
+		}
+		g := covprop.Gaussian{Mean: make([]float64, n), Cov: dense(n, func(i, j int) float64 { return l[i][0]*l[j][0] + l[i][1]*l[j][1] })}
+		r := probabilities(t, g)
+		for j, p := range r.P {
+			if want := sector(l, j); !(math.Abs(p-want) <= 1e-8) || r.StandardErrors[j] != 0 {
+				t.Errorf("trial %d: class %d of %d has %v, standard error %v, want %v", trial, j, n, p, r.StandardErrors[j], want)
+			}
+		}
+		if r.Accuracy.Status != covprop.Exact {
+			t.Errorf("trial %d: accuracy %+v", trial, r.Accuracy)
+		}
+	}
+}
+
+// sector returns the share of the directions u in which l_j u is larger than
+// l_i u for all i != j: each i leaves a half circle.
+func sector(l [][2]float64, j int) float64 {
+	from, width := 0., 2*math.Pi
+	for i := range l {
+		if i == j {
+			continue
+		}
+		start := math.Atan2(l[j][1]-l[i][1], l[j][0]-l[i][0]) - math.Pi/2
+		if width == 2*math.Pi {
+			from, width = start, math.Pi
+			continue
+		}
+		// The intersection of [0, width], width <= pi, with [d, d + pi].
+		switch d := math.Mod(start-from+4*math.Pi, 2*math.Pi); {
+		case d < width:
+			from, width = from+d, width-d
+		case d > math.Pi && d-math.Pi < width:
+			width = d - math.Pi
+		case d <= math.Pi:
+			return 0
+		}
+	}
+	return width / (2 * math.Pi)
+}
+
+// TestSumToOne: probabilities of random covariances of full and low rank, of
+// elements of different size, add up to 1 within their errors, and so no class
+// is overlooked. Six standard errors of Student's t with 15 degrees of freedom
+// are beyond 2.5e-5.
+func TestSumToOne(t *testing.T) {
+	rng := rand.New(rand.NewPCG(11, 3))
+	for trial := range 150 {
+		n := 4 + rng.IntN(7)
+		rank := 3 + rng.IntN(n-2)
+		mu, l := make([]float64, n), make([]float64, n*rank)
+		spread, scale := []float64{0, .3, 3}[rng.IntN(3)], float64(trial%3)
+		for i := range mu {
+			mu[i] = spread * rng.NormFloat64()
+			f := math.Pow(10, scale*rng.NormFloat64())
+			for k := range rank {
+				l[i*rank+k] = f * rng.NormFloat64()
+			}
+		}
+		r := probabilities(t, covprop.Gaussian{Mean: mu, Cov: dense(n, func(i, j int) float64 {
+			return floats.Dot(l[i*rank:][:rank], l[j*rank:][:rank])
+		})})
+		se := floats.Norm(r.StandardErrors, 2)
+		if sum := floats.Sum(r.P); !(math.Abs(sum-1) <= within*se+1e-9) {
+			t.Errorf("trial %d: rank %d of %d: the sum is %v, standard error %.2g: %.3g", trial, rank, n, sum, se, r.P)
+		}
+	}
+}
+
+// TestUnlikely: classes that lose by 300 standard deviations are as good as
+// impossible, and known to be.
+func TestUnlikely(t *testing.T) {
+	n := 6
+	g := covprop.Gaussian{Mean: make([]float64, n), Cov: dense(n, func(i, j int) float64 { return math.Exp(-math.Abs(float64(i - j))) })}
+	for i := range g.Mean {
+		g.Mean[i] = 300 * float64(i)
+	}
+	r := probabilities(t, g)
+	for j, p := range r.P {
+		if want := float64(j / (n - 1)); math.Abs(p-want) > 1e-15 || j < n-1 && r.StandardErrors[j] != 0 {
+			t.Errorf("class %d has %v, standard error %v", j, p, r.StandardErrors[j])
 		}
 	}
 }

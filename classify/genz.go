@@ -6,6 +6,7 @@ import (
 
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas64"
+	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mathext"
 
 	"github.com/covprop/covprop/classify/lattice"
@@ -30,15 +31,19 @@ const batch = 32
 // the tilt of Botev (2017). The last z is not needed, so one step is exact.
 func (o *orthant) probability(ctx context.Context, points *lattice.Lattice, opts Options) (p, se float64, err error) {
 	switch {
-	case o.never:
+	case o.never || o.most == 0:
 		return 0, 0, nil
 	case len(o.steps) == 0:
 		return 1, 0, nil
+	}
+	if len(o.steps) == 2 {
+		return o.plane(), 0, nil
 	}
 	w := newWalk(o, points)
 	if len(o.steps) == 1 {
 		return w.sum(0, 0, 1), 0, nil
 	}
+	sharp := o.sharp()
 	var sum, mean [lattice.Shifts]float64
 	for done, next := 0, firstPoints; ; done, next = next, 2*next {
 		for s := range sum {
@@ -51,10 +56,34 @@ func (o *orthant) probability(ctx context.Context, points *lattice.Lattice, opts
 			mean[s] = sum[s] / float64(next)
 		}
 		p, se = lattice.MeanError(&mean)
+		if all := float64(next * lattice.Shifts); p == 0 {
+			se = min(1/all, o.most)
+		} else if sharp {
+			se = math.Max(se, p/all)
+		}
 		if opts.enough(next*lattice.Shifts, p, se) {
 			return p, se, nil
 		}
 	}
+}
+
+// steep is the coefficient from which the limit of a step counts as a jump.
+const steep = 3
+
+// sharp reports whether the integrand may have jumps: limits that are steep, or
+// several for one z, between which there may be nothing. Points do not show
+// what lies between them, so that the standard error of N is at least p/N then;
+// where all are 0 it is 1/N, or the most that the probability can be.
+func (o *orthant) sharp() bool {
+	for _, s := range o.steps {
+		if len(s.rows) > 1 {
+			return true
+		}
+		if len(s.rows[0].coef) > 0 && floats.Norm(s.rows[0].coef, math.Inf(1)) > steep {
+			return true
+		}
+	}
+	return false
 }
 
 // A walk carries a batch of points through the steps of an orthant.

@@ -24,8 +24,9 @@ import (
 // the same z only, which bound the last of these from one side or the other
 // (Genz & Kwong 2000, DOI 10.1080/00949650008812059).
 type orthant struct {
-	never bool   // the event has probability 0
-	steps []step // by k
+	never bool    // the event has probability 0
+	most  float64 // the probability of the least likely row, which is an upper bound
+	steps []step  // by k
 }
 
 // A step has the rows that bound z_k.
@@ -45,19 +46,25 @@ type row struct {
 	expected float64   // m_i - sum_q L_iq E z_q, given the rows so far
 	variance float64   // of D_i given z_0, ..., z_{k-1}
 	scale    float64   // Var X_i + Var X_j, the size of what cancels in C
+	noise    float64   // what rounding can make of a variance of zero
 	l        []float64 // L_i
 }
 
 // newOrthant factorises C, taking as the next row the one that is the least
 // likely to hold given the expected values of the rows before (Gibson, Glasbey
 // & Elston 1994; Genz & Bretz 2009, section 4.1.3). A conditional variance
-// below the rounding error of its entry of C is zero.
+// below its rounding error is zero. That grows where a row has a steep
+// regression b on one that is nearly certain itself: with errors e of r and e' of
+// the pivot, of r - b pivot it is at most (sqrt(e) + |b| sqrt(e'))^2.
 func newOrthant(g covprop.Gaussian, j int) (*orthant, error) {
 	rows, never := differences(g, j)
 	if never {
 		return &orthant{never: true}, nil
 	}
-	o := new(orthant)
+	o := &orthant{most: 1}
+	for _, r := range rows {
+		o.most = min(o.most, special.CDF(r.limit/math.Sqrt(r.variance)))
+	}
 	for len(rows) > 0 {
 		k := len(o.steps)
 		choose(rows)
@@ -71,10 +78,11 @@ func newOrthant(g covprop.Gaussian, j int) (*orthant, error) {
 			r.l = append(r.l, l)
 			r.variance -= l * l
 			r.expected -= l * z
-			switch noise := r.noise(len(g.Mean)); {
-			case r.variance > noise:
+			r.noise = square(math.Sqrt(r.noise) + math.Abs(l)/sd*math.Sqrt(pivot.noise))
+			switch {
+			case r.variance > r.noise:
 				rows = append(rows, r)
-			case r.variance < -float64(len(g.Mean))*covprop.PSDTolerance*r.scale:
+			case r.variance < -math.Max(r.noise, float64(len(g.Mean))*covprop.PSDTolerance*r.scale):
 				return nil, &covprop.InputError{What: "covariance", Err: fmt.Errorf("is not positive semidefinite: the variance of element %d minus element %d, given others, is %.3g", j, r.i, r.variance)}
 			case l != 0:
 				r.l = r.l[:k]
@@ -99,7 +107,8 @@ func differences(g covprop.Gaussian, j int) (rows []row, never bool) {
 		}
 		m, vi := g.Mean[j]-g.Mean[i], g.Cov.At(i, i)
 		r := row{i: i, limit: m, expected: m, scale: vi + vj, variance: vi + vj - 2*g.Cov.At(i, j)}
-		if r.variance > r.noise(n) {
+		r.noise = 4 * float64(n) * 0x1p-52 * r.scale
+		if r.variance > r.noise {
 			r.l = store[: 0 : n-1]
 			store = store[n-1:]
 			rows = append(rows, r)
@@ -110,8 +119,7 @@ func differences(g covprop.Gaussian, j int) (rows []row, never bool) {
 	return rows, false
 }
 
-// noise is what rounding can make of a conditional variance of zero.
-func (r *row) noise(n int) float64 { return 4 * float64(n) * 0x1p-52 * r.scale }
+func square(x float64) float64 { return x * x }
 
 // choose swaps the row with the smallest expected probability to the front.
 func choose(rows []row) {

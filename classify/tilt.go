@@ -20,25 +20,30 @@ import (
 //	x_k = mu_k - a_k + b_k,   mu_q = -sum_{k>q} a_k c^upper_kq + b_k c^lower_kq.
 //
 // A damped fixed-point iteration gets close enough: the estimate is unbiased
-// for any mu, only its variance depends on it.
+// for any mu, only its variance depends on it. That of a mu which is no saddle
+// point may be so large that no point shows it; where the iteration does not
+// converge, or x is not within the limits, mu is 0.
 
 const (
-	tiltRounds = 40
-	tiltStep   = 0.5
-	tiltDone   = 1e-3 // change of mu that no longer matters
-	// tiltMost limits mu; probabilities that would need more than that
-	// underflow.
+	tiltRounds = 300
+	tiltStep   = 0.5  // at first; halved when the changes do not fall
+	tiltDone   = 1e-2 // distance of mu from its next value that no longer matters
+	// tiltMost limits mu while it is sought: a class that needs as much has a
+	// probability that underflows.
 	tiltMost = 40
 )
 
-// tilt returns mu. It is 0 where the iteration leaves the range of float64.
+// tilt returns mu.
 func (o *orthant) tilt() []float64 {
 	mu, x, next := make([]float64, len(o.steps)), make([]float64, len(o.steps)), make([]float64, len(o.steps))
 	last := len(o.steps) - 1
+	step, before := tiltStep, math.Inf(1)
 	for range tiltRounds {
 		clear(next)
+		open := true
 		for k, s := range o.steps {
 			hi, lo := s.limits(x[:k])
+			open = open && lo.at < hi.at
 			a, b := 0., 0.
 			if hi.row != nil {
 				a = ratio(hi.at-mu[k], lo.at-mu[k])
@@ -57,18 +62,25 @@ func (o *orthant) tilt() []float64 {
 		next[last] = 0
 		change := 0.
 		for k := range mu {
-			d := tiltStep * (max(-tiltMost, min(tiltMost, next[k])) - mu[k])
-			mu[k] += d
+			d := max(-tiltMost, min(tiltMost, next[k])) - mu[k]
+			mu[k] += step * d
 			change = math.Max(change, math.Abs(d))
 		}
-		if math.IsNaN(floats.Sum(mu)) {
-			clear(mu)
-			return mu
+		if change > before {
+			step /= 2
 		}
-		if change < tiltDone {
+		before = change
+		if math.IsNaN(change) {
 			break
 		}
+		if change < tiltDone {
+			if !open || floats.Norm(mu, math.Inf(1)) > tiltMost-1 {
+				break
+			}
+			return mu
+		}
 	}
+	clear(mu)
 	return mu
 }
 
