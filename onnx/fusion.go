@@ -22,7 +22,10 @@ func (m *model) fuse() {
 			continue
 		}
 		switch n.op {
-		case "Mul", "Div":
+		case "Div":
+			n.fuseSoftsign()
+			n.fuseProduct()
+		case "Mul":
 			n.fuseProduct()
 		case "Add", "Sub":
 			n.fuseBias()
@@ -296,6 +299,15 @@ func (n *node) fuseLog() {
 	}
 	if m.closed() {
 		m.replace(name, unary(oldestOpset, simple(act)), f.in[0])
+	}
+}
+
+// fuseSoftsign: x / (1 + |x|).
+func (n *node) fuseSoftsign() {
+	m := newMatch(n)
+	a, b, f := m.affine(n.in[1], "Abs")
+	if f != nil && a == 1 && b == 1 && f.in[0] == n.in[0] && slices.Equal(n.in[0].shape, n.out[0].shape) && m.closed() {
+		m.replace("Softsign", unary(oldestOpset, simple(activation.Softsign)), n.in[0])
 	}
 }
 

@@ -61,7 +61,7 @@ func (m *match) polynomial(v, x *value) (cubic, bool) {
 		return b, false
 	}
 	switch constant := b == (cubic{b[0]}); {
-	case n.op == "Add":
+	case n.op == "Add" || n.op == "Sum":
 		return a.plus(b, 1), true
 	case n.op == "Sub":
 		return a.plus(b, -1), true
@@ -103,9 +103,9 @@ func (m *match) affine(v *value, op string) (a, b float64, f *node) {
 		c, left := m.scalar(n.in[0])
 		d, right := m.scalar(n.in[1])
 		switch {
-		case n.op == "Add" && left:
+		case (n.op == "Add" || n.op == "Sum") && left:
 			b, v = b+a*c, n.in[1]
-		case n.op == "Add" && right:
+		case (n.op == "Add" || n.op == "Sum") && right:
 			b, v = b+a*d, n.in[0]
 		case n.op == "Sub" && right:
 			b, v = b-a*d, n.in[0]

@@ -61,6 +61,7 @@ var normSpellings = []normSpelling{
 	{"r = ReduceL2 x i1; c = Max floor r; y = Div x c", []int{1}, "LpNormalization", 3, 0, false, false},
 	{"r = ReduceL2 x i1; c = Add r floor; y = Div x c", []int{1}, "LpNormalization", 3, 0, false, false},
 	{"q = Mul x x; s = ReduceSum q i2; c = Max s floor; r = Sqrt c; k = Reciprocal r; y = Mul x k", []int{2}, "LpNormalization", 2, 0, false, false},
+	{"r = ReduceL2 x i1; t = Mul r half; c = Add t tiny; y = Div x c", []int{1}, "RMSNormalization", 0.75, 1e-18, false, false},
 	{"s = ReduceSumSquare x i12; t = Add s three; r = Sqrt t; y = Div x r", []int{1, 2}, "LpNormalization", 6, 3, false, false},
 	{"q = Mul x x; v = ReduceMean q i1; s = Add v eps; r = Sqrt s; c = Max r floor6; y = Div x c", []int{1}, "RMSNormalization", 1, 0.25, false, false},
 }

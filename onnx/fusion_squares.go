@@ -210,8 +210,8 @@ func (m *match) expanded(v *value) *value {
 	return v
 }
 
-// The largest number added to a root, and the largest lower bound of one, that
-// count as protection against a division by zero.
+// The largest number added to the root of a mean, and the largest lower bound
+// of a root, that count as protection against a division by zero.
 const (
 	maxAdded = 1e-8
 	maxFloor = 1e-6
@@ -224,14 +224,14 @@ func (m *match) rootOf(v *value) (s squares, ok bool) {
 	for _, op := range []string{"Sqrt", "Pow", "ReduceL2", "Clip", "Max"} {
 		if m.try(func(t *match) bool {
 			a, b, f := t.affine(v, op)
-			if f == nil || !(a > 0) || !(b >= 0) || b > maxAdded*a {
+			if f == nil || !(a > 0) || !(b >= 0) {
 				return false
 			}
 			if s, ok = t.simpleRoot(f); !ok || b > 0 && s.epsilon > 0 {
 				return false
 			}
 			s.a, s.epsilon = a*a*s.a, a*a*s.epsilon+b*b
-			return true
+			return b <= maxAdded*math.Sqrt(s.a)*(1+t.tol)
 		}) {
 			return s, true
 		}

@@ -64,6 +64,9 @@ func TestFusion(t *testing.T) {
 		{"HardSwish", "hard_swish", "a = Div x six; b = Add a half; s = Clip b zero one; y = Mul x s", hardSwish},
 		{"HardSwish", "hard_swish", "s = HardSigmoid x; y = Mul x s", hardSwish},
 		{"LogSigmoid", "log_sigmoid", "s = Sigmoid x; y = Log s", func(x float64) float64 { return -math.Log1p(math.Exp(-x)) }},
+		{"Gelu", "gelu", "a = Div x r2; e = Erf a; p = Sum one e; m = Mul half x; y = Mul m p", gelu},
+		{"Gelu", "gelu_tanh", "q = Pow x three; r = Mul c3 q; s = Sum x r; u = Mul k2pi s; v = Tanh u; p = Sum one v; m = Mul half x; y = Mul m p", tanhGELU},
+		{"Softsign", "softsign", "a = Abs x; p = Add one a; y = Div x p", func(x float64) float64 { return x / (1 + math.Abs(x)) }},
 		{"Softplus", "softplus", "e = Exp x; p = Add e one; y = Log p", func(x float64) float64 { return math.Log1p(math.Exp(x)) }},
 	} {
 		t.Run(c.op+" "+c.graph, func(t *testing.T) {
@@ -142,6 +145,7 @@ func TestNoFusion(t *testing.T) {
 		"s = Sigmoid x; p = Add s one; y = Mul x p",                                        // x + SiLU
 		"s = Tanh x; y = Mul x s",                                                          // unknown
 		"e = Exp x; p = Add e two; y = Log p",                                              // not softplus
+		"a = Abs x; p = Add two a; y = Div x p",                                            // not softsign
 		"s = Softplus x; v = Tanh s; u = Relu x; y = Mul u v",                              // not the same x
 		"a = Add x three; s = Clip a zero three; m = Mul x s; y = Div m six",               // another bound
 		"a = Add x two; s = Clip a zero six; m = Mul x s; y = Div m six",                   // another shift
