@@ -29,7 +29,7 @@ type op struct {
 // table has the operators of the default domain.
 var table = merge(
 	activationOps, arithmeticOps, affineOps, moveOps, constantOps,
-	convOps, poolOps, imageOps, reduceOps, joinOps, productOps, normOps, softmaxOps, attentionOps, linearizedOps,
+	convOps, poolOps, imageOps, reduceOps, joinOps, productOps, normOps, softmaxOps, attentionOps, rotaryOps, linearizedOps,
 )
 
 // merge joins tables; no operator may be in two.
