@@ -22,6 +22,7 @@ type normBasis struct {
 	mean      []float64      // (n) Q m, the mean of x, centred
 	uncertain []bool         // (n) whether the element has a variance
 	top       int            // the index of the largest eigenvalue
+	exact     bool           // the covariance is diagonal: the eigenvalues are not rounded
 	// indefinite is the size of the most negative eigenvalue relative to the
 	// largest variance, if that is more than rounding. It is taken as 0.
 	indefinite float64
@@ -164,6 +165,7 @@ func (b *normBasis) eigen(a blas64.General, lambda []float64) error {
 			diagonal = diagonal && v == 0
 		}
 	}
+	b.exact = diagonal
 	if diagonal {
 		for i := range a.Rows {
 			lambda[i] = a.Data[i*a.Stride+i]

@@ -173,7 +173,7 @@ func (s *groupMoments) rounding(i int, scale float64) {
 // solver is G E G' for element i, where E, the eigensolver's change of Sigma, is
 // as large as the largest eigenvalue; in units of rounding.
 func (s *groupMoments) solver(i int) float64 {
-	if !s.basis.uncertain[i] && !s.norm.center || s.basis.k == 1 {
+	if !s.basis.uncertain[i] && !s.norm.center || s.basis.exact {
 		return 0
 	}
 	g := vector(row(s.gain, i))
@@ -188,8 +188,12 @@ const normUlps = 0x1p-50
 func (s *groupMoments) line() bool {
 	top := s.basis.top
 	largest := s.integral.lambda[top]
+	rounding := 0x1p-50 * largest
+	if s.basis.exact {
+		rounding = 0
+	}
 	for i, l := range s.integral.lambda {
-		if i != top && l > 0x1p-50*largest {
+		if i != top && l > rounding {
 			return false
 		}
 	}

@@ -177,6 +177,25 @@ func TestNormTwins(t *testing.T) {
 	}
 }
 
+// TestNormIndependent: beside x_1 ~ N(.3, 1), the variance of a small independent
+// x_2 ~ N(0, v) becomes v E[2/(x_1^2 + 2 epsilon)] to first order in v, however
+// small that is: the next term is of the order v/epsilon = 1e-9.
+func TestNormIndependent(t *testing.T) {
+	const epsilon = 1e-3
+	rule := newNorm(t, 1, 2, epsilon, false)
+	want := ref.Mean(func(x float64) float64 { return 2 / (x*x + 2*epsilon) }, .3, 1, []float64{0})
+	for _, v := range []float64{1e-12, 1e-20, 1e-100} {
+		in := &layer.Joint{Mean: [][]float64{{.3, 0}}, Cov: [][]layer.Block{{{Diag: []float64{1, v}}}}}
+		r, err := respond(rule, in, true, layer.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := math.Abs(r.Variance[1]/v/want - 1); !(d <= 1e-8) || r.acc.Status != covprop.Certified {
+			t.Errorf("v %v: variance %v, off by %.3g, accuracy %+v", v, r.Variance[1], d, r.acc)
+		}
+	}
+}
+
 // TestNormGroups: several independent groups, more than are worked on at once,
 // give bit by bit what each gives alone; a diagonal covariance and threads make
 // no difference.
