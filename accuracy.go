@@ -72,3 +72,11 @@ func (a Accuracy) Worse(b Accuracy) Accuracy {
 	}
 	return a
 }
+
+// And returns the accuracy of what rests on both a and b: the worse status
+// with its reason, and the larger bound.
+func (a Accuracy) And(b Accuracy) Accuracy {
+	w := a.Worse(b)
+	w.Bound = max(a.Bound, b.Bound)
+	return w
+}

@@ -178,6 +178,10 @@ func TestAccuracyWorse(t *testing.T) {
 			if got, want := a.Worse(b), order[max(i, j)]; got != want {
 				t.Errorf("worse of %+v and %+v is %+v", a, b, got)
 			}
+			both := a.And(b)
+			if w := a.Worse(b); both.Status != w.Status || both.Reason != w.Reason || both.Bound != max(a.Bound, b.Bound) {
+				t.Errorf("%+v and %+v make %+v", a, b, both)
+			}
 		}
 	}
 	if CertifiedBy(0, "x") != exact {

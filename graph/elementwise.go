@@ -29,7 +29,7 @@ func (r *run) elementwise(s *step) error {
 			if err != nil {
 				return err
 			}
-			acc[p], acc[q] = acc[p].Worse(a), acc[q].Worse(a)
+			acc[p], acc[q] = acc[p].And(a), acc[q].And(a)
 		}
 	}
 	for p, k := range s.nodes {
@@ -41,7 +41,7 @@ func (r *run) elementwise(s *step) error {
 		if err != nil {
 			return err
 		}
-		acc[p] = acc[p].Worse(a)
+		acc[p] = acc[p].And(a)
 	}
 	for p, k := range s.nodes {
 		r.ws.keep(r.nodes[k].out, outs[p])

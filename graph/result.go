@@ -71,7 +71,7 @@ const ignored = "covariances ignored"
 func (r *run) overall() covprop.Accuracy {
 	var acc covprop.Accuracy
 	for _, n := range r.dst.Nodes {
-		acc = acc.Worse(n.Accuracy)
+		acc = acc.And(n.Accuracy)
 	}
 	if r.dropped {
 		acc = covprop.ApproximatedBy(math.Inf(1), ignored)

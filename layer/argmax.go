@@ -162,7 +162,7 @@ func (r *ArgMax) ofPairs(ctx context.Context, dst *Response, in *Joint, o Option
 	if dst.Gain != nil {
 		dst.Gain[0] = r.pairs.gain(m.Gain)
 	}
-	return worse(acc, psd), nil
+	return acc.And(psd), nil
 }
 
 // distribution returns the mean and the variance of the position of the

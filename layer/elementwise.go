@@ -97,9 +97,9 @@ func (e *Elementwise) Exactness() covprop.Accuracy {
 			continue
 		}
 		if _, ok := activation.Degree(a); !ok {
-			acc = acc.Worse(covprop.CertifiedBy(DefaultTol, truncation))
+			acc = acc.And(covprop.CertifiedBy(DefaultTol, truncation))
 		}
-		acc = acc.Worse(activation.Exactness(a))
+		acc = acc.And(activation.Exactness(a))
 	}
 	return acc
 }
@@ -193,7 +193,7 @@ func (e *Elementwise) MomentsTo(ctx context.Context, m *Moments, mu, v []float64
 			if err != nil {
 				return err
 			}
-			acc = acc.Worse(a)
+			acc = acc.And(a)
 		}
 		m.acc[c] = acc
 		return nil
@@ -204,7 +204,7 @@ func (e *Elementwise) MomentsTo(ctx context.Context, m *Moments, mu, v []float64
 	m.Uncertain = slices.ContainsFunc(v, func(x float64) bool { return x > 0 })
 	m.Accuracy = covprop.Accuracy{}
 	for _, a := range m.acc {
-		m.Accuracy = m.Accuracy.Worse(a)
+		m.Accuracy = m.Accuracy.And(a)
 	}
 	return nil
 }
@@ -244,7 +244,7 @@ func (m *Moments) unit(i int, h []float64, mu, v float64, o Options) (covprop.Ac
 			variance += h[k] * h[k]
 		}
 		if full > 0 {
-			acc = acc.Worse(covprop.CertifiedBy(max(0, (full-variance)/full), "variance truncated"))
+			acc = acc.And(covprop.CertifiedBy(max(0, (full-variance)/full), "variance truncated"))
 		}
 	}
 	m.Variance[i] = variance
@@ -276,7 +276,7 @@ func (m *Moments) tails(i int, h []float64, variance float64, acc covprop.Accura
 		sum += x * x
 	}
 	if sum > 1+noise(acc)+consistency {
-		acc = acc.Worse(covprop.ApproximatedBy(sum-1, "the coefficients of "+m.rule.Activation(i).Name()+" exceed its variance"))
+		acc = acc.And(covprop.ApproximatedBy(sum-1, "the coefficients of "+m.rule.Activation(i).Name()+" exceed its variance"))
 	}
 	tail := max(1-sum, 0) + noise(acc)
 	k := len(h) - 1

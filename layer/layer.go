@@ -86,14 +86,6 @@ func checkFinite(what string, x []float64) error {
 	return nil
 }
 
-// worse returns the accuracy of a result that rests on both a and b: the worse
-// status with its reason, and the larger bound, which may be the other's.
-func worse(a, b covprop.Accuracy) covprop.Accuracy {
-	w := a.Worse(b)
-	w.Bound = math.Max(a.Bound, b.Bound)
-	return w
-}
-
 const badShape = "layer: shapes do not agree"
 
 // row returns row i of a.

@@ -109,7 +109,7 @@ func (m *Max) MomentsTo(ctx context.Context, dst *Response, in *Joint, o Options
 	if acc.Bound *= ratio; acc.Bound == 0 && acc.Status == covprop.Certified {
 		acc = covprop.Accuracy{}
 	}
-	return worse(acc, psd), nil
+	return acc.And(psd), nil
 }
 
 // order returns x_s - x_b for every pair.

@@ -154,7 +154,7 @@ func (r *Norm) MomentsTo(ctx context.Context, dst *Response, in *Joint, o Option
 	}
 	var acc covprop.Accuracy
 	for _, a := range accs {
-		acc = worse(acc, a)
+		acc = acc.And(a)
 	}
 	if dst.Gain != nil {
 		dst.Gain[0] = gain
@@ -167,5 +167,5 @@ func (r *Norm) MomentsTo(ctx context.Context, dst *Response, in *Joint, o Option
 		scratch[w] = packed(r.n, r.n, dst.Work[w*r.n*r.n:][:r.n*r.n])
 	}
 	bound, err := gain.between(ctx, o.Threads, dst.Cov, in.Between(0, 0), tails, scratch)
-	return worse(acc, covprop.CertifiedBy(bound, betweenReason)), err
+	return acc.And(covprop.CertifiedBy(bound, betweenReason)), err
 }

@@ -99,7 +99,7 @@ func (s *groupMoments) run(in *Joint, g int) error {
 	}
 	s.acc = s.settle(noise / size)
 	if s.basis.indefinite > 0 {
-		s.acc = worse(s.acc, covprop.ApproximatedBy(s.basis.indefinite, "the input covariance is not quite positive semidefinite"))
+		s.acc = s.acc.And(covprop.ApproximatedBy(s.basis.indefinite, "the input covariance is not quite positive semidefinite"))
 	}
 	for i := range s.mean {
 		s.mean[i] *= math.Sqrt(n)

@@ -160,7 +160,7 @@ func (s *Softmax) MomentsTo(ctx context.Context, dst *Response, in *Joint, o Opt
 		if err == nil && dst.Gain != nil {
 			dst.Gain[0] = s.pairs.gain(m.Gain)
 		}
-		return worse(acc, psd), err
+		return acc.And(psd), err
 	}
 	c, work := in.Between(0, 0), dst.Work
 	take := func() blas64.General {
@@ -219,7 +219,7 @@ func (s *Softmax) MomentsTo(ctx context.Context, dst *Response, in *Joint, o Opt
 	})
 	var acc covprop.Accuracy
 	for _, a := range accs {
-		acc = worse(acc, a)
+		acc = acc.And(a)
 	}
 	if err != nil || dst.Diagonal() || s.groups == 1 {
 		return acc, err
