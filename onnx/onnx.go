@@ -1,9 +1,9 @@
 // Package onnx builds networks from ONNX models.
 //
 // [ReadFile] decodes a model, folds everything that does not depend on an
-// uncertain input into constants, puts activations back together that
-// exporters took apart (x*0.5*(1+erf(x/sqrt2)) is GELU), and turns each node
-// that is left into rules of package layer. Operator sets 6 to 28 of the
+// uncertain input into constants, puts activations, normalisations and softmax
+// back together that exporters took apart (x*0.5*(1+erf(x/sqrt2)) is GELU), and
+// turns each node that is left into rules of package layer. Operator sets 6 to 28 of the
 // default domain are known; [Importer.Describe] tells what a model needs and
 // what is missing.
 //
