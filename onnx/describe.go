@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/covprop/covprop"
 	"github.com/covprop/covprop/activation"
@@ -114,10 +115,19 @@ func (n *node) describe() NodeInfo {
 }
 
 // describeSteps names the rule of the least exact step, of equally exact ones
-// the first that does more than move or scale elements. Several nonlinear steps
-// rest on the Gaussian closure.
+// the first that does more than move or scale elements, and gives the reasons of
+// all that are least exact. Several nonlinear steps rest on the Gaussian closure.
 func (d *NodeInfo) describeSteps(steps []step) covprop.Accuracy {
-	var acc covprop.Accuracy
+	var worst covprop.Status
+	var reasons []string
+	add := func(a covprop.Accuracy) {
+		if a.Status > worst {
+			worst, reasons = a.Status, nil
+		}
+		if a.Status == worst && a.Reason != "" && !slices.Contains(reasons, a.Reason) {
+			reasons = append(reasons, a.Reason)
+		}
+	}
 	helper, nonlinear := true, 0
 	for _, s := range steps {
 		if _, ok := s.rule.(layer.Linear); !ok {
@@ -127,16 +137,15 @@ func (d *NodeInfo) describeSteps(steps []step) covprop.Accuracy {
 		_, selects := s.rule.(*layer.Select)
 		_, scales := s.rule.(*layer.Scale)
 		_, reshapes := s.rule.(*layer.Reshape)
-		helps := selects || scales || reshapes
-		if worse := a.Status > acc.Status; worse || a.Status == acc.Status && helper {
-			d.Rule, helper = s.rule.Name(), helps
+		if a.Status > worst || a.Status == worst && helper {
+			d.Rule, helper = s.rule.Name(), selects || scales || reshapes
 		}
-		acc = acc.Worse(a)
+		add(a)
 	}
 	if nonlinear > 1 {
-		acc = acc.Worse(covprop.ApproximatedBy(math.Inf(1), "Gaussian closure between its steps"))
+		add(covprop.ApproximatedBy(math.Inf(1), "Gaussian closure between its steps"))
 	}
-	return acc
+	return covprop.Accuracy{Status: worst, Reason: strings.Join(reasons, "; ")}
 }
 
 // describeShapeless says of a node of unknown shape what does not depend on it.

@@ -141,3 +141,34 @@ func TestNodeOrder(t *testing.T) {
 	m := one(13, dims{2}, consts, nd("Add", "a one", "y"), nd("Mul", "b two", "a"), nd("Relu", "x", "b"))
 	m.check(t, []float64{-1, 3}, []float64{1, 7})
 }
+
+// TestDescribeSteps: a node of several steps is named after the least exact,
+// not after what arranges its elements, and has the reasons of all of those.
+func TestDescribeSteps(t *testing.T) {
+	const closure = "Gaussian closure between its steps"
+	series := "second-order Taylor series or quasi-Monte Carlo"
+	for _, c := range []struct {
+		node   *onnxpb.NodeProto
+		rule   string
+		status string
+		reason string
+	}{
+		{nd("Softmax", "x", "y", attrs{"axis": 1}), "softmax", "approximate", series},
+		{nd("LayerNormalization", "x s", "y"), "centred normalisation", "certified", "quadrature"},
+		{nd("LpNormalization", "x", "y", attrs{"axis": 1}), "normalisation", "certified", "quadrature"},
+		{nd("Attention", "x s s", "y", attrs{"q_num_heads": 1, "kv_num_heads": 1}), "softmax", "approximate", series},
+		{
+			nd("Attention", "x x x", "y", attrs{"q_num_heads": 1, "kv_num_heads": 1, "is_causal": 1}),
+			"softmax", "approximate", "quadrature; " + series + "; " + closure,
+		},
+	} {
+		s := floats("s", []int64{1, 3, 2}, 1, 2, 3, 4, 5, 6)
+		if c.node.GetOpType() == "LayerNormalization" {
+			s = floats("s", []int64{2}, 1, 2)
+		}
+		d := describe(t, one(24, dims{1, 3, 2}, inits{s}, c.node), onnx.Importer{})
+		if n := d.Nodes[0]; n.Rule != c.rule || n.Status != c.status || n.Reason != c.reason {
+			t.Errorf("%s: got %s, %s, %q, want %s, %s, %q", c.node.GetOpType(), n.Rule, n.Status, n.Reason, c.rule, c.status, c.reason)
+		}
+	}
+}
