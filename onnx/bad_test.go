@@ -109,7 +109,8 @@ func TestBadModels(t *testing.T) {
 		{"einsum sizes", one(13, dims{2, 3}, nil, nd("Einsum", "x", "y", attrs{"equation": "ii->i"})), onnx.Importer{}, "y", "Einsum", "an axis of size 3 meets one of size 2"},
 		{"power of negative", one(13, x2, inits{floats("k", nil, -2)}, nd("Pow", "k x", "y")), onnx.Importer{}, "y", "Pow", "its base must be above 0"},
 		{"matrix batches", one(13, dims{2, 3, 2}, inits{floats("w", []int64{3, 2, 1}, make([]float32, 6)...)}, nd("MatMul", "x w", "y")), onnx.Importer{}, "y", "MatMul", "cannot be broadcast"},
-		{"no constants", one(13, x2, nil, nd("Mod", "x x", "y")), onnx.Importer{}, "y", "Mod", "for constants only"},
+		{"no constants", one(13, x2, nil, nd("Equal", "x x", "y")), onnx.Importer{}, "y", "Equal", "for constants only"},
+		{"whole remainder", one(13, x2, nil, nd("Mod", "x x", "y")), onnx.Importer{}, "y", "Mod", "not supported"},
 
 		{"NaN", one(13, x2, inits{floats("c", []int64{2}, 1, nan)}, add), onnx.Importer{}, "y", "Add", `element 1 of the initializer "c" is NaN`},
 		{"Inf", one(13, dims{1, 2}, inits{floats("w", []int64{2, 1}, inf32, 1)}, nd("MatMul", "x w", "y")), onnx.Importer{}, "y", "MatMul", `element 0 of the initializer "w" is +Inf`},

@@ -14,7 +14,6 @@ var constantOps = map[string]op{
 	"IsNaN":            {since: 9, fold: foldIs(isNaN)},
 	"Less":             {since: 7, inputs: 2, fold: foldCompare(less)},
 	"LessOrEqual":      {since: 12, inputs: 2, fold: foldCompare(lessOrEqual)},
-	"Mod":              {since: 10, inputs: 2, fold: foldMod},
 	"Not":              {since: 6, fold: foldNot},
 	"OneHot":           {since: 9, inputs: 3, fold: foldOneHot},
 	"Or":               {since: 7, inputs: 2, fold: foldBits(or)},

@@ -12,6 +12,7 @@ var linearizedOps = map[string]op{
 	"Ceil":    linearized(6, foldReal(ceil)),
 	"Floor":   linearized(6, foldReal(floor)),
 	"Hardmax": linearized(6, foldHardmax),
+	"Mod":     takes(2, linearized(10, foldMod)),
 	"Round":   linearized(11, foldReal(math.RoundToEven)),
 }
 
