@@ -63,10 +63,13 @@ func parseAttention(n *node) (a attention, err error) {
 		a.scale = 1 / math.Sqrt(float64(a.size))
 	}
 	a.softcap, a.causal = n.floatAttr("softcap", 0), n.intAttr("is_causal", 0) != 0
-	if a.softcap < 0 {
-		return a, fmt.Errorf("softcap is %v, which is negative", a.softcap)
+	if a.softcap < 0 || a.scale < 0 {
+		return a, fmt.Errorf("scale is %v and softcap %v, but neither may be negative", a.scale, a.softcap)
 	}
 	a.left, a.right = n.intAttr("left_window_size", -1), n.intAttr("right_window_size", -1)
+	if a.left < -1 || a.right < -1 {
+		return a, fmt.Errorf("the window from %d to %d has negative sizes other than -1", a.left, a.right)
+	}
 	if a.mode = n.intAttr("qk_matmul_output_mode", 0); a.mode < 0 || a.mode > 3 {
 		return a, fmt.Errorf("qk_matmul_output_mode is %d, not 0 to 3", a.mode)
 	}
@@ -131,6 +134,9 @@ func (a *attention) parseBias(n *node) error {
 	valid := slices.Repeat([]int64{int64(a.total())}, a.batch)
 	offset := slices.Repeat([]int64{int64(a.past)}, a.batch) // keys before the first query
 	if n.input(6) != nil {
+		if n.m.opset < 24 {
+			return errors.New("nonpad_kv_seqlen exists from opset 24 on")
+		}
 		t, err := n.con(6)
 		if err != nil {
 			return err

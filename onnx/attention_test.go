@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/covprop/covprop"
@@ -68,6 +69,45 @@ func TestAttentionMoments(t *testing.T) {
 			if d, se := math.Abs(got.Cov.At(i, j)-mc.Cov.At(i, j)), mc.StandardErrors.Cov.At(i, j); !(d <= 5*se+.03*sd[i]*sd[j]) {
 				t.Errorf("covariance (%d,%d) is %v, Monte Carlo %v +- %v", i, j, got.Cov.At(i, j), mc.Cov.At(i, j), se)
 			}
+		}
+	}
+}
+
+func TestAttentionRefuses(t *testing.T) {
+	x3, x4 := dims{1, 2, 4}, dims{1, 2, 3, 4} // batch, length, size; batch, heads, length, size
+	heads := attrs{"q_num_heads": 2, "kv_num_heads": 2}
+	mask := func(v float32) inits { return inits{floats("m", []int64{1, 3}, 0, 0, v)} }
+	for _, c := range []struct {
+		want, in, out string
+		opset         int64
+		shape         dims
+		as            attrs
+		inits         inits
+	}{
+		{"needs a query, a key and a value", "x x", "y", 23, x4, nil, nil},
+		{"not all of 3 or of 4 dimensions", "x x x", "y", 23, dims{2, 4}, nil, nil},
+		{"not all of 3 or of 4 dimensions", "x x v", "y", 23, x3, heads, inits{floats("v", []int64{1, 1, 1, 1}, 1)}},
+		{"do not fit together", "x k x", "y", 23, x4, nil, inits{floats("k", []int64{1, 2, 3, 1}, make([]float32, 6)...)}},
+		{"0 query heads and 0 key heads do not divide", "x x x", "y", 23, x3, nil, nil},
+		{"3 query heads and 2 key heads do not divide", "x x x", "y", 23, x3, attrs{"q_num_heads": 3, "kv_num_heads": 2}, nil},
+		{"3 key heads do not divide 2 query heads", "x k k", "y", 23, x4, nil, inits{floats("k", []int64{1, 3, 1, 4}, make([]float32, 12)...)}},
+		{"without the other", "x x x _ x", "y", 23, x4, nil, nil},
+		{"the past key and value of shapes", "x x x _ x p", "y", 23, x4, nil, inits{floats("p", []int64{1, 2, 1, 4}, make([]float32, 8)...)}},
+		{"softcap -1", "x x x", "y", 23, x4, attrs{"softcap": float32(-1)}, nil},
+		{"scale is -1", "x x x", "y", 23, x4, attrs{"scale": float32(-1)}, nil},
+		{"the window from -2 to -1", "x x x", "y", 25, x4, attrs{"left_window_size": -2}, nil},
+		{"qk_matmul_output_mode is 4", "x x x", "y", 23, x4, attrs{"qk_matmul_output_mode": 4}, nil},
+		{"a mask of shape [1 4] does not fit", "x x x m", "y", 23, x4, nil, inits{floats("m", []int64{1, 4}, 0, 0, 0, 0)}},
+		{"a mask of int64 is not supported", "x x x m", "y", 23, x4, nil, inits{ints("m", 1, 1, 1)}},
+		{"element 2 of the mask is +Inf", "x x x m", "y", 23, x4, nil, mask(inf32)},
+		{"must be constant", "x x x x", "y", 23, dims{1, 2, 3, 3}, nil, nil},
+		{"the scores with the mask, its output 3, are not finite", "x x x m", "w u v y", 23, x4, attrs{"qk_matmul_output_mode": 2}, mask(-inf32)},
+		{"exists from opset 24 on", "x x x _ _ _ n", "y", 23, x4, nil, inits{ints("n", 1)}},
+		{"not for 1 sequences without a past", "x x x _ _ _ n", "y", 24, x4, nil, inits{ints("n", 1, 2)}},
+	} {
+		_, err := one(c.opset, c.shape, c.inits, nd("Attention", c.in, c.out, c.as)).read(onnx.Importer{})
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s %v: error %v, want %q", c.in, c.as, err, c.want)
 		}
 	}
 }

@@ -50,5 +50,9 @@ case("Attention", 24, q, k, v, None, None, None, i(3, 2), is_causal=1, reference
 past = f(2, 2, 2, 4) / 16, f(2, 2, 2, 5)
 case("Attention", 23, q, k, v, None, *past, is_causal=1, reference=True)
 case("Attention", 23, f(1, 3, 8) / 16, f(1, 2, 4) / 16, f(1, 2, 6), q_num_heads=4, kv_num_heads=2, reference=True)
+long = f(1, 1, 4, 2) / 16, f(1, 1, 5, 2) / 16, f(1, 1, 5, 3)
+case("Attention", 25, *long, left_window_size=1, right_window_size=2, reference=True)
+case("Attention", 25, *long, None, None, None, i(5), is_causal=1, left_window_size=2, reference=True)
+case("Attention", 25, *long, f(4, 3) / 8, None, None, i(3), reference=True)
 
 write()
