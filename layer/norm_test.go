@@ -308,3 +308,33 @@ func TestNormRefuses(t *testing.T) {
 		t.Errorf("a cancelled context gives %v", err)
 	}
 }
+
+// TestNormFloor: the chance that a vector is shorter than the floor is stated,
+// and is at least the true one, which for n = 2 and equal variances is
+// 1 - exp(-f^2/2v) at a zero mean.
+func TestNormFloor(t *testing.T) {
+	norm, err := layer.NewNorm(1, 2, 1e-40, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := norm.WithFloor(1e-3)
+	moments := func(m, v float64) covprop.Accuracy {
+		in := &layer.Joint{Mean: [][]float64{{m, 0}}, Cov: [][]layer.Block{{{Diag: []float64{v, v}}}}}
+		dst := &layer.Response{Mean: make([]float64, 2), Variance: make([]float64, 2), Work: make([]float64, r.WorkFloats(true))}
+		acc, err := r.MomentsTo(context.Background(), dst, in, layer.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return acc
+	}
+	f2 := 2e-6 // the floor is one of the root mean square
+	if acc, p := moments(0, 1e-4), -math.Expm1(-f2/2e-4); acc.Status != covprop.Approximate || acc.Bound < p {
+		t.Errorf("the accuracy is %+v, but the chance is %v", acc, p)
+	}
+	if acc := moments(1, 1e-4); acc.Status == covprop.Approximate {
+		t.Errorf("a vector that is never short has the accuracy %+v", acc)
+	}
+	if acc := moments(0, 0); acc.Status == covprop.Approximate {
+		t.Errorf("zero has the accuracy %+v", acc)
+	}
+}

@@ -72,7 +72,7 @@ func (m *match) normalised(num *value, s squares, center bool) *value {
 // beta if that is not nil.
 func (m *match) fuseInto(x *value, r inverseRoot, center bool, beta *value) bool {
 	s := r.squares
-	epsilon, scale := s.epsilon/s.a, r.factor/math.Sqrt(s.a)
+	epsilon, scale, floor := s.epsilon/s.a, r.factor/math.Sqrt(s.a), math.Sqrt(s.least/s.a)
 	if !m.closed() || !(s.a > 0) || !(epsilon >= 0) || math.IsInf(epsilon, 0) || !fits(r.gamma, x) || !fits(beta, x) {
 		return false
 	}
@@ -98,7 +98,7 @@ func (m *match) fuseInto(x *value, r inverseRoot, center bool, beta *value) bool
 		if len(n.in) > 1 {
 			y = temp(n, y, y.shape)
 		}
-		p.norm(n, y, x, s.g, epsilon, center)
+		p.norm(n, y, x, s.g, epsilon, floor, center)
 		if len(n.in) > 1 {
 			p.scaleShift(n, n.out[0], y, 1, 2, asIs)
 		}

@@ -12,6 +12,7 @@ type squares struct {
 	center     bool
 	g          groups
 	a, epsilon float64
+	least      float64 // if positive, squares below it count as it
 }
 
 // inverseRoot is factor gamma / sqrt(squares); gamma is a constant or nil, which
@@ -230,7 +231,7 @@ func (m *match) rootOf(v *value) (s squares, ok bool) {
 			if s, ok = t.simpleRoot(f); !ok || b > 0 && s.epsilon > 0 {
 				return false
 			}
-			s.a, s.epsilon = a*a*s.a, a*a*s.epsilon+b*b
+			s.a, s.epsilon, s.least = a*a*s.a, a*a*s.epsilon+b*b, a*a*s.least
 			return b <= maxAdded*math.Sqrt(s.a)*(1+t.tol)
 		}) {
 			return s, true
@@ -281,11 +282,12 @@ func (m *match) floor(f *node) (v *value, floor float64, ok bool) {
 }
 
 // atLeast is max(s, floor). Where nothing is added to the squares they take
-// lpEpsilon instead: a vector divided by their root is another only where the
-// root is below that of the floor, and there no longer than elsewhere.
+// lpEpsilon instead, and the rule says where that may matter: a vector divided
+// by their root is another only where the root is below that of the floor, and
+// there no longer than elsewhere.
 func (s squares) atLeast(floor float64) (squares, bool) {
 	if s.epsilon == 0 {
-		s.epsilon = lpEpsilon
+		s.epsilon, s.least = lpEpsilon, floor
 		return s, true
 	}
 	return s, floor <= s.epsilon
@@ -304,7 +306,7 @@ func (m *match) squares(v *value) (s squares, ok bool) {
 			if s, ok = t.simpleSquares(f); !ok {
 				return false
 			}
-			s.a, s.epsilon = a*s.a, a*s.epsilon+b
+			s.a, s.epsilon, s.least = a*s.a, a*s.epsilon+b, a*s.least
 			return true
 		}) {
 			return s, true

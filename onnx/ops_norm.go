@@ -25,13 +25,19 @@ var normOps = map[string]op{
 // taken of:
 //
 //	y = (x - mean) / sqrt(var + epsilon), without the means if not centred.
-func (p *plan) norm(n *node, out, x *value, g groups, epsilon float64, center bool) {
+//
+// A root below floor is floor, up to what the rule then says.
+func (p *plan) norm(n *node, out, x *value, g groups, epsilon, floor float64, center bool) {
 	if !(epsilon >= 0) {
 		p.fail(fmt.Errorf("epsilon is %v, which is negative", epsilon))
 		return
 	}
 	p.inGroups(n, out, x, g, func(count, size int) (layer.Rule, error) {
-		return layer.NewNorm(count, size, epsilon, center)
+		r, err := layer.NewNorm(count, size, epsilon, center)
+		if err != nil || floor == 0 {
+			return r, err
+		}
+		return r.WithFloor(floor), nil
 	})
 }
 
@@ -102,7 +108,7 @@ func layerNormRule(n *node) (plan, error) {
 	var p plan
 	x, epsilon := n.in[0], n.floatAttr("epsilon", 1e-5)
 	y := temp(n, n.out[0], g.x)
-	p.norm(n, y, x, g, epsilon, true)
+	p.norm(n, y, x, g, epsilon, 0, true)
 	p.scaleShift(n, n.out[0], y, 1, 2, asIs)
 	used := func(i int) bool { return i < len(n.out) && n.out[i].used() }
 	if !used(1) && !used(2) {
@@ -133,7 +139,7 @@ func rmsNormRule(n *node) (plan, error) {
 	}
 	var p plan
 	y := temp(n, n.out[0], g.x)
-	p.norm(n, y, n.in[0], g, n.floatAttr("epsilon", 1e-5), false)
+	p.norm(n, y, n.in[0], g, n.floatAttr("epsilon", 1e-5), 0, false)
 	p.scaleShift(n, n.out[0], y, 1, 2, asIs)
 	return p.done()
 }
@@ -149,7 +155,7 @@ func instanceNormRule(n *node) (plan, error) {
 	}
 	var p plan
 	y := temp(n, n.out[0], x.shape)
-	p.norm(n, y, x, newGroups(x.shape, from(2, len(x.shape)), true), n.floatAttr("epsilon", 1e-5), true)
+	p.norm(n, y, x, newGroups(x.shape, from(2, len(x.shape)), true), n.floatAttr("epsilon", 1e-5), 0, true)
 	p.scaleShift(n, n.out[0], y, 1, 2, perChannelOf(len(x.shape)))
 	return p.done()
 }
@@ -168,7 +174,7 @@ func groupNormRule(n *node) (plan, error) {
 	split := concat([]int{x.shape[0], int(count), x.shape[1] / int(count)}, x.shape[2:])
 	wide := temp(n, n.out[0], split)
 	var p plan
-	p.norm(n, wide, x, newGroups(split, from(2, len(split)), true), n.floatAttr("epsilon", 1e-5), true)
+	p.norm(n, wide, x, newGroups(split, from(2, len(split)), true), n.floatAttr("epsilon", 1e-5), 0, true)
 	if n.m.opset < 21 {
 		p.scaleShift(n, n.out[0], wide, 1, 2, perChannelOf(len(split)))
 		return p.done()
@@ -200,7 +206,7 @@ func meanVarianceRule(n *node) (plan, error) {
 		return plan{}, err
 	}
 	var p plan
-	p.norm(n, n.out[0], x, newGroups(x.shape, axes, true), meanVarianceEpsilon, true)
+	p.norm(n, n.out[0], x, newGroups(x.shape, axes, true), meanVarianceEpsilon, 0, true)
 	return p.done()
 }
 
@@ -224,7 +230,7 @@ func lpNormRule(n *node) (plan, error) {
 	switch order := n.intAttr("p", 2); order {
 	case 2:
 		y := temp(n, n.out[0], x.shape)
-		p.norm(n, y, x, g, lpEpsilon, false)
+		p.norm(n, y, x, g, lpEpsilon, 0, false)
 		p.step(n.out[0], y)(layer.NewScale([]float64{1 / math.Sqrt(float64(g.size))}, nil, product(x.shape)))
 	case 1:
 		abs, sums, inverse := temp(n, x, x.shape), temp(n, x, g.out), temp(n, x, g.out)
