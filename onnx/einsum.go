@@ -304,7 +304,7 @@ func (e *einsum) shared(x, w term, to []int) (lead, trail int) {
 // alone, and those that both have are summed over or number the matrices.
 func (e *einsum) pair(p *plan, n *node, out *value, a, b term, to []int) term {
 	var batch, rows, cols, inner []int
-	for _, l := range e.needed([]term{b}, a) {
+	for _, l := range e.needed([]term{b, {labels: to}}, a) {
 		switch inB, kept := slices.Contains(b.labels, l), slices.Contains(to, l); {
 		case inB && kept:
 			batch = append(batch, l)

@@ -208,4 +208,10 @@ case("Div", 14, i(-7, 7), i(2))
 case("Pow", 15, i(2, 3), i(3))
 case("Sign", 13, F([-2, 0, 3]))
 
+# The first two factors keep an axis that only the third one shares or sums.
+for equation, shapes in [
+    ("lij,mk,lk->jk", [(2, 3, 2), (1, 2), (2, 2)]), ("kjl,im,j->mi", [(2, 3, 1), (3, 1), (3,)]), ("i,l,mji->lm", [(2,), (1,), (1, 3, 2)]),
+]:
+    case("Einsum", 12, *[f(*s) for s in shapes], equation=equation)
+
 print("[\n" + ",\n".join(json.dumps(c) for c in cases) + "\n]")
