@@ -261,6 +261,7 @@ func TestBadSpatial(t *testing.T) {
 		{11, image, inits{w}, nd("ConvTranspose", "x w", "y", attrs{"pads": []int64{3, 1, 3, 1}}), "leaves nothing of 4 positions"},
 		{11, image, inits{w}, nd("ConvTranspose", "x w", "y", attrs{"strides": []int64{huge, huge}}), "more elements than the limit"},
 		{11, image, inits{w}, nd("ConvTranspose", "x w", "y", attrs{"output_shape": []int64{6, 4}}), "an output of size 6 does not come from an input of size 3"},
+		{11, image, inits{w}, nd("ConvTranspose", "x w", "y", attrs{"auto_pad": "SAME_UPPER", "strides": []int64{3, 3}}), "windows of size 2 at a stride of 3 is ambiguous"},
 		{11, image, inits{w}, nd("ConvTranspose", "x w", "y", attrs{"group": huge}), "groups do not divide 2 input"},
 
 		{11, image, nil, nd("MaxPool", "x", "y"), "has no kernel_shape"},

@@ -152,7 +152,10 @@ func (n *node) transposed(x, kernel []int) ([]window, error) {
 			w.pad(max(full-w.out, 0), auto == "SAME_UPPER")
 		case auto == "SAME_UPPER" || auto == "SAME_LOWER":
 			w.out = w.in * w.stride
-			w.pad(max(full-w.out, 0), auto == "SAME_UPPER")
+			if full < w.out { // where runtimes differ in size and place of the output
+				return nil, fmt.Errorf("auto_pad %s with windows of size %d at a stride of %d is ambiguous: give pads or output_shape instead", auto, w.span(), w.stride)
+			}
+			w.pad(full-w.out, auto == "SAME_UPPER")
 		default:
 			w.out = full - w.before - w.after
 		}
