@@ -25,6 +25,7 @@ type limits struct {
 	bytes       int64 // of the file and its external data
 	elements    int   // of one tensor
 	allElements int64 // of all tensors made here rather than read
+	granted     int64 // what allElements has been
 	work        int64
 }
 
@@ -39,7 +40,8 @@ func (im Importer) limits() (*limits, error) {
 	if l.elements == 0 {
 		l.elements = DefaultMaxElements
 	}
-	l.bytes, l.allElements = l.maxBytes, l.maxBytes/2
+	l.bytes = l.maxBytes
+	l.grant(l.maxBytes / 16)
 	return l, nil
 }
 
@@ -52,12 +54,21 @@ func (l *limits) readAll(r io.Reader) ([]byte, error) {
 	return data, l.takeBytes(int64(len(data)))
 }
 
-// takeBytes accounts for n bytes of the file or its external data.
+// grant allows n more elements to be made.
+func (l *limits) grant(n int64) {
+	l.allElements += n
+	l.granted += n
+}
+
+// takeBytes accounts for n bytes of the file or its external data. Each allows
+// an element to be made from it, so that large weights can be rearranged but a
+// small file cannot take much memory.
 func (l *limits) takeBytes(n int64) error {
 	if n > l.bytes {
 		return fmt.Errorf("the model with its external data is larger than the limit of %s", covprop.FormatBytes(l.maxBytes))
 	}
 	l.bytes -= n
+	l.grant(n)
 	return nil
 }
 
@@ -88,7 +99,7 @@ func (l *limits) size(shape []int) (int, error) {
 // take accounts for n elements that are about to be allocated.
 func (l *limits) take(n int) error {
 	if int64(n) > l.allElements {
-		return fmt.Errorf("the constants computed from the model would take more memory than the limit of %s", covprop.FormatBytes(l.maxBytes))
+		return fmt.Errorf("the constants and tables made from the model would take more memory than the %s that its size allows", covprop.FormatBytes(8*l.granted))
 	}
 	l.allElements -= int64(n)
 	return nil

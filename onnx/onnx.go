@@ -46,8 +46,8 @@ type Importer struct {
 	Fix map[string][]float64
 	// MaxBytes limits the size of the model with its external data; zero
 	// means DefaultMaxBytes. In memory the numbers, widened to 64 bits, take
-	// up to eight times as much, and those computed from them up to four
-	// times as much again.
+	// up to eight times their size in the file, and what is computed from them
+	// as much again and half of MaxBytes.
 	MaxBytes int64
 	// MaxElements limits the elements of one tensor; zero means
 	// DefaultMaxElements.
