@@ -41,7 +41,7 @@ func (im Importer) limits() (*limits, error) {
 		l.elements = DefaultMaxElements
 	}
 	l.bytes = l.maxBytes
-	l.grant(l.maxBytes / 16)
+	l.grant(l.maxBytes / 8)
 	return l, nil
 }
 
