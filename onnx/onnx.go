@@ -47,7 +47,7 @@ type Importer struct {
 	// MaxBytes limits the size of the model with its external data; zero
 	// means DefaultMaxBytes. In memory the numbers, widened to 64 bits, take
 	// up to eight times their size in the file, and what is computed from them
-	// as much again and half of MaxBytes.
+	// as much again and MaxBytes.
 	MaxBytes int64
 	// MaxElements limits the elements of one tensor; zero means
 	// DefaultMaxElements.
