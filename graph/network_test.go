@@ -24,6 +24,12 @@ func must[T any](v T, err error) T {
 	return v
 }
 
+func check(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
 func normals(rng *rand.Rand, n int) []float64 {
 	x := make([]float64, n)
 	for i := range x {
