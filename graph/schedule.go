@@ -72,14 +72,13 @@ func (g *graph) schedule() {
 
 // postpone moves linear nodes to right before their first use where that
 // lowers the planned peak of memory, as for the branch of a residual block that
-// shrinks its input less than the other. When a linear node runs makes no
-// difference to the result; the others keep their order, which does.
+// shrinks its input less than the other, as long as planningWork allows. When
+// a linear node runs makes no difference to the result; the others keep their
+// order, which does.
 func (g *graph) postpone() {
-	if len(g.steps) > maxPostponed {
-		return
-	}
 	peak := int64(-1)
-	for i := len(g.steps) - 1; i >= 0; i-- {
+	tries := planningWork / g.planWork()
+	for i := len(g.steps) - 1; i >= 0 && tries > 0; i-- {
 		d := &g.nodes[g.steps[i].nodes[0]]
 		if _, ok := d.linear(); !ok || g.isReshape(d) {
 			continue
@@ -91,6 +90,7 @@ func (g *graph) postpone() {
 		if peak < 0 {
 			peak = g.plannedPeak()
 		}
+		tries--
 		g.move(i, to)
 		if p := g.plannedPeak(); p < peak {
 			peak = p
@@ -101,9 +101,24 @@ func (g *graph) postpone() {
 	g.findDrops()
 }
 
-// maxPostponed is the number of steps up to which postponing is tried: it
-// plans the memory once for each.
-const maxPostponed = 512
+// planningWork bounds the work of postponing, in units of planWork: about a
+// second.
+const planningWork = 2e6
+
+// planWork is about the number of blocks that one plan of the memory makes.
+func (g *graph) planWork() int {
+	work, live := 1, len(g.inputs)
+	for i := range g.steps {
+		s := &g.steps[i]
+		for _, k := range s.nodes {
+			terms := len(g.nodes[k].in)
+			work += live + terms*terms
+			live++
+		}
+		live -= len(s.drop)
+	}
+	return work
+}
 
 // firstUse returns the first step that uses what step i makes, len(g.steps) if
 // there is none.
