@@ -88,8 +88,17 @@ func (r *run) marginals(d *node, p int, shared bool, y *live) error {
 		}
 	}
 	y.nonGaussian = m.Uncertain && (x.nonGaussian || !rule.IsAffine())
-	r.closure = r.closure || m.Uncertain && x.nonGaussian && !rule.IsAffine()
+	r.restsOn(d, p, d.in[0])
 	return nil
+}
+
+// restsOn notes a run that rests on the Gaussian closure because node d, member
+// p of its step, is nonlinear and u, its input or a tensor correlated with
+// that, is not Gaussian.
+func (r *run) restsOn(d *node, p int, u Tensor) {
+	if r.ws.live[u].nonGaussian && r.ws.moments[p].Uncertain && !d.Rule.(*layer.Elementwise).IsAffine() {
+		r.closure = true
+	}
 }
 
 // pairOfNodes computes the covariance between the outputs of members p and q.
@@ -117,6 +126,8 @@ func (r *run) pairOfNodes(s *step, p, q int) (acc covprop.Accuracy, err error) {
 	if r.dry {
 		return acc, nil
 	}
+	r.restsOn(f, p, g.in[0])
+	r.restsOn(g, q, f.in[0])
 	if x == y && r.ws.live[x].cov.diagonal {
 		r.ws.live[x].cov.fill(dst.m)
 		c.m = dst.m
@@ -150,8 +161,8 @@ func (r *run) elementwiseCross(d *node, p int, s *step) error {
 		if !ok {
 			continue
 		}
-		if !r.dry && r.ws.live[u].nonGaussian && r.ws.moments[p].Uncertain && !d.Rule.(*layer.Elementwise).IsAffine() {
-			r.closure = true
+		if !r.dry {
+			r.restsOn(d, p, u)
 		}
 		if err := r.gainCross(c, x, d.out, g, own); err != nil {
 			return err

@@ -36,6 +36,32 @@ func TestClosureThroughAffine(t *testing.T) {
 	}
 }
 
+// TestClosureWithinStep: relu(v) and an affine activation of relu(x) in one
+// step, where v = x: their covariance takes x and relu(x) as jointly Gaussian.
+func TestClosureWithinStep(t *testing.T) {
+	b := builder{graph.NewBuilder()}
+	x := b.input(2)
+	v, u := b.act(activation.Identity(), 2, x), b.act(activation.ReLU(), 2, x)
+	net := b.build(b.act(activation.ReLU(), 2, v), b.act(activation.Identity(), 2, u))
+	res := must(net.Propagate(context.Background(), standard(2)))
+	if res.Accuracy.Reason != "Gaussian closure" {
+		t.Errorf("%+v", res.Accuracy)
+	}
+}
+
+// TestNoClosureOfCertain: the maximum of tensors that are certain rests on
+// nothing, wherever they come from.
+func TestNoClosureOfCertain(t *testing.T) {
+	b := builder{graph.NewBuilder()}
+	u := b.act(activation.ReLU(), 2, b.input(2))
+	c := b.add("c", must(layer.NewScale([]float64{0}, []float64{1}, 2)), u)
+	net := b.build(u, b.add("max", must(layer.NewMax([][2]int{{0, 1}}, 2)), c))
+	res := must(net.Propagate(context.Background(), standard(2)))
+	if res.Accuracy.Reason == "Gaussian closure" {
+		t.Errorf("%+v", res.Accuracy)
+	}
+}
+
 // almostPSD is accepted by NewDense, as rounding to float32 makes such
 // matrices, but has an eigenvalue of -1e-7.
 func almostPSD() covprop.Gaussian {

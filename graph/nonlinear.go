@@ -39,13 +39,12 @@ func (r *run) nonlinear(d *node, rule layer.Nonlinear, s *step) error {
 			return r.nodeError(d, err)
 		}
 		gains = dst.Gain
-		uncertain := false
 		for _, t := range d.in {
-			x := &r.ws.live[t]
-			uncertain = uncertain || x.uncertain()
-			r.closure = r.closure || x.nonGaussian
+			if x := &r.ws.live[t]; x.uncertain() {
+				y.nonGaussian = true
+				r.closure = r.closure || x.nonGaussian
+			}
 		}
-		y.nonGaussian = uncertain
 	}
 	if err := r.nonlinearCross(d, gains, s); err != nil {
 		return err
