@@ -23,7 +23,9 @@ type attention struct {
 	left, right          int64 // what a query sees of earlier and later keys; -1 is all
 	mode                 int64 // which stage the fourth output is
 	bias                 []float64
-	minusInf, finiteBias bool // what the bias has
+	mask                 *value // if it is uncertain, and then not part of the bias
+	maskShape            []int  // with an axis for groups of heads and one for those of a group
+	minusInf, finiteBias bool   // what the bias has
 }
 
 func parseAttention(n *node) (a attention, err error) {
@@ -40,11 +42,7 @@ func parseAttention(n *node) (a attention, err error) {
 	if a.packed {
 		err = a.parsePacked(n, q, k, v)
 	} else {
-		a.batch, a.hq, a.queries, a.size = q[0], q[1], q[2], q[3]
-		a.hk, a.keys, a.vsize = k[1], k[2], v[3]
-		if k[0] != a.batch || v[0] != a.batch || v[1] != a.hk || v[2] != a.keys || k[3] != a.size {
-			err = errAttentionShapes(q, k, v)
-		}
+		err = a.parseSplit(n, q, k, v)
 	}
 	if err != nil {
 		return a, err
@@ -67,6 +65,9 @@ func parseAttention(n *node) (a attention, err error) {
 		return a, fmt.Errorf("scale is %v and softcap %v, but neither may be negative", a.scale, a.softcap)
 	}
 	a.left, a.right = n.intAttr("left_window_size", -1), n.intAttr("right_window_size", -1)
+	if n.m.opset < 25 && (n.attrs["left_window_size"] != nil || n.attrs["right_window_size"] != nil) {
+		return a, errors.New("windows exist from opset 25 on")
+	}
 	if a.left < -1 || a.right < -1 {
 		return a, fmt.Errorf("the window from %d to %d has negative sizes other than -1", a.left, a.right)
 	}
@@ -80,8 +81,26 @@ func errAttentionShapes(q, k, v []int) error {
 	return fmt.Errorf("the query, key and value of shapes %v, %v and %v do not fit together", q, k, v)
 }
 
+// parseSplit reads the sizes where the heads have an axis. Their numbers need
+// no attributes there.
+func (a *attention) parseSplit(n *node, q, k, v []int) error {
+	a.batch, a.hq, a.queries, a.size = q[0], q[1], q[2], q[3]
+	a.hk, a.keys, a.vsize = k[1], k[2], v[3]
+	if k[0] != a.batch || v[0] != a.batch || v[1] != a.hk || v[2] != a.keys || k[3] != a.size {
+		return errAttentionShapes(q, k, v)
+	}
+	hq, hk := n.intAttr("q_num_heads", int64(a.hq)), n.intAttr("kv_num_heads", int64(a.hk))
+	if hq != int64(a.hq) || hk != int64(a.hk) {
+		return fmt.Errorf("has the attributes of %d query heads and %d key heads, but %d and %d of them", hq, hk, a.hq, a.hk)
+	}
+	return nil
+}
+
 // parsePacked reads the sizes where the heads stand side by side.
 func (a *attention) parsePacked(n *node, q, k, v []int) error {
+	if n.attrs["q_num_heads"] == nil || n.attrs["kv_num_heads"] == nil {
+		return errors.New("needs q_num_heads and kv_num_heads for a query, key and value of 3 dimensions")
+	}
 	hq, hk := n.intAttr("q_num_heads", 0), n.intAttr("kv_num_heads", 0)
 	if hq < 1 || hk < 1 || hq > int64(q[2]) || hk > int64(min(k[2], v[2])) || q[2]%int(hq) != 0 || k[2]%int(hk) != 0 || v[2]%int(hk) != 0 {
 		return fmt.Errorf("%d query heads and %d key heads do not divide the shapes %v, %v and %v", hq, hk, q, k, v)
@@ -127,7 +146,7 @@ func (a *attention) parseBias(n *node) error {
 	}
 	a.bias = make([]float64, size)
 	if n.input(3) != nil {
-		if err := a.addMask(n); err != nil {
+		if err := a.parseMask(n); err != nil {
 			return err
 		}
 	}
@@ -148,6 +167,9 @@ func (a *attention) parseBias(n *node) error {
 			return fmt.Errorf("nonpad_kv_seqlen of shape %v is not for %d sequences without a past", t.shape, a.batch)
 		}
 		for b, v := range valid {
+			if v < 0 || v > int64(a.total()) {
+				return fmt.Errorf("nonpad_kv_seqlen is %d of %d keys", v, a.total())
+			}
 			offset[b] = v - int64(a.queries)
 		}
 	}
@@ -163,21 +185,45 @@ func (a *attention) parseBias(n *node) error {
 	return nil
 }
 
-// addMask adds the mask, which is padded with -Inf if it is for fewer keys.
-func (a *attention) addMask(n *node) error {
+// parseMask reads the mask. From opset 24 on one for fewer keys is padded with
+// -Inf, even if it is for a single key, as the operator's function body does;
+// before, it broadcasts.
+func (a *attention) parseMask(n *node) error {
+	v := n.in[3]
+	to := []int{a.batch, a.hq, a.queries, a.total()}
+	if s := v.shape; len(s) > 0 && n.m.opset >= 24 {
+		to[3] = min(to[3], s[len(s)-1])
+	}
+	if out, err := broadcast(v.shape, to); err != nil || !slices.Equal(out, to) {
+		return fmt.Errorf("a mask of shape %v does not fit %v", v.shape, to)
+	}
+	if v.dtype != boolt && !v.dtype.isFloat() {
+		return fmt.Errorf("a mask of %v is not supported", v.dtype)
+	}
+	if v.isConst() {
+		return a.addMask(n, to)
+	}
+	if to[3] != a.total() {
+		return fmt.Errorf("an uncertain mask of shape %v is not for all %d keys", v.shape, a.total())
+	}
+	a.mask = v
+	a.maskShape = v.shape
+	if at := len(v.shape) - 3; at >= 0 {
+		heads := []int{a.hk, a.hq / a.hk}
+		if v.shape[at] == 1 {
+			heads = []int{1, 1}
+		}
+		a.maskShape = concat(v.shape[:at], heads, v.shape[at+1:])
+	}
+	return nil
+}
+
+// addMask adds the constant mask, of which there is one for the scores of
+// shape to.
+func (a *attention) addMask(n *node, to []int) error {
 	t, err := n.con(3)
 	if err != nil {
 		return err
-	}
-	if t.dtype != boolt && !t.dtype.isFloat() {
-		return fmt.Errorf("a mask of %v is not supported", t.dtype)
-	}
-	to := []int{a.batch, a.hq, a.queries, a.total()}
-	if len(t.shape) > 0 {
-		to[3] = min(to[3], t.shape[len(t.shape)-1])
-	}
-	if out, err := broadcast(t.shape, to); err != nil || !slices.Equal(out, to) {
-		return fmt.Errorf("a mask of shape %v does not fit %v", t.shape, to)
 	}
 	for i := range a.bias {
 		a.bias[i] = math.Inf(-1)

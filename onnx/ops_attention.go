@@ -101,6 +101,9 @@ func (a *attention) expand(n *node) (plan, [4]*value) {
 	if a.finiteBias {
 		scores = e.node("Add", arithmeticOps["Add"], nil, scores, e.constant([]int{a.batch, a.hk, per, a.queries, a.total()}, a.finite()))
 	}
+	if a.mask != nil {
+		scores = e.node("Add", arithmeticOps["Add"], nil, scores, e.reshape(a.mask, a.maskShape))
+	}
 	if !a.minusInf {
 		stages[2] = scores
 	}

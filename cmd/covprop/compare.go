@@ -74,7 +74,7 @@ func (c *compareCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	t := task{method: monteCarlo, seed: c.Seed, net: net, in: in, flags: &c.methodFlags}
+	t := task{model: c.Model, method: monteCarlo, seed: c.Seed, net: net, in: in, flags: &c.methodFlags}
 	truth, _, err := t.run(e, "truth")
 	if err != nil {
 		return err

@@ -25,6 +25,7 @@ var allMethods = []string{moment, diagonal, linear, unscented, monteCarlo}
 
 // A task is one method applied to one input.
 type task struct {
+	model  string // the file
 	method string
 	seed   uint64 // of monteCarlo
 	net    *graph.Network
@@ -38,7 +39,7 @@ type task struct {
 // finite, and the time it took. label names the work in the progress bar.
 func (t *task) run(e *env, label string) (covprop.Result, time.Duration, error) {
 	if err := t.checkMemory(); err != nil {
-		return covprop.Result{}, 0, err
+		return covprop.Result{}, 0, fmt.Errorf("%s: %w", t.model, err)
 	}
 	p := newProgress(e.stderr, label)
 	start := time.Now()
@@ -48,9 +49,11 @@ func (t *task) run(e *env, label string) (covprop.Result, time.Duration, error) 
 	var memory *covprop.MemoryError
 	switch {
 	case err == nil:
-		err = checkResult(&res)
+		if err = checkResult(&res); err != nil {
+			err = fmt.Errorf("%s: %w", t.model, err)
+		}
 	case errors.As(err, &memory):
-		err = fmt.Errorf("%w (--max-memory, --method diagonal)", err)
+		err = fmt.Errorf("%s: %w (--max-memory, --method diagonal)", t.model, err)
 	}
 	if err != nil {
 		return covprop.Result{}, 0, err

@@ -67,7 +67,7 @@ func (c *propagateCmd) Run(e *env) error {
 		}
 	}
 	t := task{
-		method: c.Method, seed: c.Seed, net: net, in: in, flags: &c.methodFlags,
+		model: c.Model, method: c.Method, seed: c.Seed, net: net, in: in, flags: &c.methodFlags,
 		strict: c.Strict, keepInput: c.KeepInput || c.Attribution,
 	}
 	r := findings{inputs: net.Inputs()}
