@@ -118,18 +118,28 @@ func (b *Builder) Add(n Node) (Tensor, error) {
 		b.tensors[out].root = in[0]
 	case *layer.Sum:
 		n.Rule, in = layer.MergeTerms(r, in)
-	case layer.Linear, *layer.Elementwise:
+	case layer.Linear:
 		for i, t := range in {
-			if slices.Contains(in[:i], t) {
+			if r.Matrix(i).InPlace() && count(in, t) > 1 {
 				return fail("input %q is used twice, which the rule %q does not allow", b.tensors[t].name, n.Rule.Name())
 			}
 		}
-	case layer.Nonlinear:
+	case *layer.Elementwise, layer.Nonlinear:
 	default:
 		return fail("the rule %q is neither linear, elementwise nor nonlinear", n.Rule.Name())
 	}
 	b.nodes = append(b.nodes, node{Node: n, out: out, in: in})
 	return out, nil
+}
+
+// count returns how often t is among in.
+func count(in []Tensor, t Tensor) (n int) {
+	for _, u := range in {
+		if u == t {
+			n++
+		}
+	}
+	return n
 }
 
 // Output declares t an output of the network under the given name. The output

@@ -22,7 +22,6 @@ type dag struct {
 	outputs []int
 	lens    []int // by tensor
 	offset  []int // by tensor: where it starts in the vector of all tensors
-	root    []int // by tensor: itself, or what it is a reshape of
 }
 
 type dagNode struct {
@@ -44,16 +43,12 @@ func (g *dag) tensor(n int) {
 	if len(g.lens) > 0 {
 		offset = g.size()
 	}
-	g.root = append(g.root, len(g.lens))
 	g.lens, g.offset = append(g.lens, n), append(g.offset, offset)
 }
 
 // node adds a node.
 func (g *dag) node(r layer.Rule, in ...int) {
 	g.tensor(r.OutputLen())
-	if _, ok := r.(*layer.Reshape); ok {
-		g.root[g.tensors()-1] = g.root[in[0]]
-	}
 	g.nodes = append(g.nodes, dagNode{r, in})
 }
 
@@ -165,15 +160,15 @@ func (g *dag) linearNode(rng *rand.Rand, t, n int) {
 	}
 }
 
-// concat adds a concatenation of tensor t, of length n, with up to two others.
+// concat adds a concatenation of tensor t, of length n, with up to two tensors,
+// which may be t again.
 func (g *dag) concat(rng *rand.Rand, t, n int) {
-	in, lens, roots := []int{t}, []int{n}, []int{g.root[t]}
+	in, lens := []int{t}, []int{n}
 	for range 2 {
 		u := rng.IntN(g.tensors())
-		if slices.Contains(roots, g.root[u]) || g.lens[u]+g.sum(in) > 8 {
-			continue
+		if g.lens[u]+g.sum(in) <= 8 {
+			in, lens = append(in, u), append(lens, g.lens[u])
 		}
-		in, lens, roots = append(in, u), append(lens, g.lens[u]), append(roots, g.root[u])
 	}
 	outer := 1
 	if !slices.ContainsFunc(lens, func(n int) bool { return n%2 != 0 }) {

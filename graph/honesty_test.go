@@ -140,7 +140,8 @@ func TestHugePlans(t *testing.T) {
 	}
 }
 
-// TestRepeatedInput: only sums know what to do with one tensor used twice.
+// TestRepeatedInput: of the rules that work in place, only sums know what to do
+// with one tensor used twice.
 func TestRepeatedInput(t *testing.T) {
 	b := graph.NewBuilder()
 	x := must(b.Input("x", []int{2}))

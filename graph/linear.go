@@ -156,7 +156,7 @@ func (r *run) staysDiagonal(d *node, rule layer.Linear) bool {
 	for i, t := range d.in {
 		keeps = keeps && r.ws.live[t].cov.diagonal && rule.Matrix(i).KeepsDiagonal()
 		for _, u := range d.in[:i] {
-			if _, correlated := r.ws.covariance(t, u); correlated {
+			if _, correlated := r.ws.covariance(t, u); correlated || t == u {
 				keeps = false
 			}
 		}

@@ -53,8 +53,10 @@ func (n *Network) PropagateTo(ctx context.Context, dst *covprop.Result, in covpr
 	return r.run(&in, diagonal)
 }
 
-// PeakBytes returns the memory, in bytes, planned for the covariances of a propagation
-// with a dense input covariance, the result included and the input left out.
+// PeakBytes returns the memory, in bytes, planned for the covariances of a
+// propagation with a dense input covariance, the result included and the input
+// left out: what Options.MaxBytes limits. A diagonal input covariance may need
+// a little more, since its blocks with other tensors are not the caller's.
 func (n *Network) PeakBytes() int64 {
 	var ws Workspace
 	r := run{Network: n, ws: &ws, ctx: background, dry: true}

@@ -9,11 +9,10 @@ import (
 )
 
 // settle checks the moments of a linear node's output; before are the variances
-// of its inputs. A variance that is
-// negative by no more than rounding is zero (one that rounding made positive
-// cannot be told from a true one); one that is more negative comes
-// of an input covariance that is positive semidefinite only within its
-// tolerance, and makes the node approximate.
+// of its inputs. A variance that is negative by no more than rounding is zero
+// (one that rounding made positive cannot be told from a true one); one that is
+// more negative comes of an input covariance that is positive semidefinite only
+// within its tolerance, and makes the node approximate.
 func (r *run) settle(d *node, rule layer.Linear, y *live, before []float64) (acc covprop.Accuracy, err error) {
 	var scale []float64
 	for i, m := range y.mean {

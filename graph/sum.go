@@ -23,10 +23,14 @@ func (r *run) sumSelf(d *node, rule layer.Linear, s *step, dst *block) error {
 			if err := r.ctx.Err(); err != nil {
 				return err
 			}
-			if c, ok := r.ws.covariance(t, u); ok {
-				if err := r.sumCross(d, rule, dst.m, i, j, c); err != nil {
-					return err
-				}
+			c, place, ok := r.between(t, u)
+			if !ok {
+				continue
+			}
+			err := r.sumCross(d, rule, dst.m, i, j, c)
+			r.ws.arena.release(place)
+			if err != nil {
+				return err
 			}
 		}
 	}
