@@ -120,7 +120,7 @@ func (r *ArgMax) MomentsTo(ctx context.Context, dst *Response, in *Joint, o Opti
 		if err != nil {
 			return acc, err
 		}
-		acc = acc.Worse(a)
+		acc = acc.And(a)
 		dst.Mean[s] = mean
 		if dst.Diagonal() {
 			dst.Variance[s] = variance
@@ -135,13 +135,13 @@ func (r *ArgMax) MomentsTo(ctx context.Context, dst *Response, in *Joint, o Opti
 			return acc, err
 		}
 		tails[s] = tail
-		acc = acc.Worse(covprop.ApproximatedBy(estimate, sampleReason))
+		acc = acc.And(covprop.ApproximatedBy(estimate, sampleReason))
 	}
 	if dst.Gain != nil {
 		dst.Gain[0] = gain
 	}
 	if !dst.Diagonal() {
-		acc = acc.Worse(gain.between(dst.Cov, c, tails))
+		acc = acc.And(gain.between(dst.Cov, c, tails))
 	}
 	return acc, nil
 }
@@ -216,7 +216,7 @@ type argmaxWork struct {
 func (w *argmaxWork) gain(ctx context.Context, dst []float64, y func([]float64) int, mu []float64, c Block, at int, variance float64) (estimate, tail float64, err error) {
 	n, ref := len(mu), largest(mu)
 	lambda := make([]float64, n)
-	differenceCovariance(w.m[1], c, at, ref)
+	noise, psd := differenceCovariance(w.m[1], c, at, ref)
 	rank, ok := rootTo(w.m[2], w.m[1], lambda)
 	if !ok {
 		return 1, 1, nil // a covariance is at most the product of the standard deviations
@@ -234,7 +234,7 @@ func (w *argmaxWork) gain(ctx context.Context, dst []float64, y func([]float64) 
 		explained += h[k] * h[k]
 		errors += se * se
 	}
-	estimate = 3 * math.Sqrt(errors) / sd
+	estimate = 3*math.Sqrt(errors)/sd + psd.And(indefinite(lambda, noise)).Bound
 	if seen < variance/2 { // rare positions were not met
 		estimate = 1
 	}
@@ -337,7 +337,7 @@ func (r *rowGain) between(dst blas64.General, c Block, tails []float64) (acc cov
 			row(dst, s)[t], row(dst, t)[s] = sum, sum
 			related := window(c.Dense, s*r.n, t*r.n, r.n)
 			if bound := math.Sqrt(tails[s] * tails[t]); bound > 0 && !allZero(related) {
-				acc = acc.Worse(covprop.ApproximatedBy(bound, betweenReason))
+				acc = acc.And(covprop.ApproximatedBy(bound, betweenReason))
 			}
 		}
 	}

@@ -24,21 +24,37 @@ func (d differences) meanTo(dst, mu []float64) {
 // the variances that it is the difference of.
 const rounding = 1e-13
 
-const notPSD = "a difference has a negative variance, taken as 0: the input covariance is not quite positive semidefinite"
+const notPSD = "a variance came out negative and was taken as 0: the input covariance is not quite positive semidefinite"
 
 // varianceTo writes Var d for Cov x = c. A negative one is taken as 0; beyond
 // rounding that is reported.
 func (d differences) varianceTo(dst []float64, c Block) (acc covprop.Accuracy) {
 	for k := range dst {
-		a, b := d.a[k], d.b[k]
-		scale := c.At(a, a) + c.At(b, b)
-		v := scale - 2*c.At(a, b)
-		if v < -rounding*scale {
-			acc = acc.Worse(covprop.ApproximatedBy(-v/scale, notPSD))
-		}
-		dst[k] = max(v, 0)
+		var a covprop.Accuracy
+		dst[k], a = differenceVariance(c, d.a[k], d.b[k])
+		acc = acc.And(a)
 	}
 	return acc
+}
+
+// differenceVariance returns Var(x_a - x_b) for Cov x = c, as varianceTo does.
+func differenceVariance(c Block, a, b int) (v float64, acc covprop.Accuracy) {
+	scale := c.At(a, a) + c.At(b, b)
+	v = scale - 2*c.At(a, b)
+	if v < -rounding*scale {
+		acc = covprop.ApproximatedBy(-v/scale, notPSD)
+	}
+	return max(v, 0), acc
+}
+
+// withinCorrelation returns the covariance x, or the nearest one with a
+// correlation of at most 1 if only noise, the rounding of x, takes it beyond;
+// sd is the product of the two standard deviations.
+func withinCorrelation(x, sd, noise float64) float64 {
+	if d := math.Abs(x) - sd; d > 0 && d <= noise {
+		return math.Copysign(sd, x)
+	}
+	return x
 }
 
 // differenceTile is the number of rows that are one piece of parallel work.
@@ -60,10 +76,7 @@ func (d differences) covarianceTo(ctx context.Context, threads int, dst blas64.G
 			for l := range to {
 				p, q := d.a[l], d.b[l]
 				x := (a[p] - a[q]) - (b[p] - b[q])
-				if limit := math.Sqrt(v[k]) * math.Sqrt(v[l]); math.Abs(x) > limit && math.Abs(x)-limit <= scale*math.Sqrt(c.At(p, p)+c.At(q, q)) {
-					x = math.Copysign(limit, x)
-				}
-				to[l] = x
+				to[l] = withinCorrelation(x, math.Sqrt(v[k])*math.Sqrt(v[l]), scale*math.Sqrt(c.At(p, p)+c.At(q, q)))
 			}
 		}
 		return nil

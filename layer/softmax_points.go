@@ -10,6 +10,7 @@ import (
 	"gonum.org/v1/gonum/lapack/lapack64"
 	"gonum.org/v1/gonum/mathext"
 
+	"github.com/covprop/covprop"
 	"github.com/covprop/covprop/classify/lattice"
 )
 
@@ -39,6 +40,17 @@ func (n *normalPoints) shift(s, rank int) blas64.General {
 		}
 	})
 	return blas64.General{Rows: latticePoints, Cols: rank, Stride: n.z.Stride, Data: n.z.Data[s*latticePoints*n.z.Stride:]}
+}
+
+// indefinite reports a covariance with eigenvalues lambda, in descending order,
+// the last of which is more negative than the rounding of its entries, noise,
+// explains. rootTo takes it as 0.
+func indefinite(lambda []float64, noise float64) covprop.Accuracy {
+	n := len(lambda)
+	if low := -lambda[n-1]; low > float64(n)*noise {
+		return covprop.ApproximatedBy(low/lambda[0], notPSD)
+	}
+	return covprop.Accuracy{}
 }
 
 // rootTo writes L, (n, rank), with L L' = w to the first columns of dst, by

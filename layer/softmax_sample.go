@@ -85,6 +85,9 @@ func (g *group) newSampler() (s *sampler, ok bool) {
 		s.variance[i] = row(g.a, i)[i]
 	}
 	rank, ok := rootTo(g.a, g.w, g.v)
+	if ok {
+		g.psd = g.psd.And(indefinite(g.v, g.noise))
+	}
 	s.root = blas64.General{Rows: n, Cols: rank, Stride: g.a.Stride, Data: g.a.Data}
 	return s, ok
 }

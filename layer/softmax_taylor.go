@@ -22,6 +22,8 @@ type group struct {
 	r       int
 	p, logp []float64      // (n) softmax of the mean, and its logarithm
 	w       blas64.General // Cov w; row and column r are 0
+	noise   float64        // the largest rounding of its entries
+	psd     covprop.Accuracy
 
 	mean      []float64      // (n) results
 	cov, gain blas64.General // (n, n)
@@ -49,20 +51,29 @@ func (g *group) load(mu []float64, c Block, at int) {
 	softmax(g.p, mu)
 	logSoftmax(g.logp, mu)
 	g.r = largest(mu)
-	differenceCovariance(g.w, c, at, g.r)
+	g.noise, g.psd = differenceCovariance(g.w, c, at, g.r)
 }
 
 // differenceCovariance writes Cov(x_i - x_r, x_j - x_r) for the elements of c
-// from at on.
-func differenceCovariance(w blas64.General, c Block, at, r int) {
+// from at on, and returns the largest rounding of an entry. As in differences,
+// variances that are negative are taken as 0, which is reported beyond
+// rounding, and correlations that rounding takes beyond 1 as 1.
+func differenceCovariance(w blas64.General, c Block, at, r int) (noise float64, psd covprop.Accuracy) {
+	scale := func(i int) float64 { return c.At(at+i, at+i) + c.At(at+r, at+r) }
 	for i := range w.Rows {
 		to := row(w, i)
-		for j := range i + 1 {
-			to[j] = (c.At(at+i, at+j) - c.At(at+i, at+r)) - (c.At(at+r, at+j) - c.At(at+r, at+r))
+		var a covprop.Accuracy
+		if to[i] = 0; i != r {
+			to[i], a = differenceVariance(c, at+i, at+r)
 		}
-		to[i] = max(to[i], 0)
+		psd, noise = psd.And(a), max(noise, rounding*scale(i))
+		for j := range i {
+			x := (c.At(at+i, at+j) - c.At(at+i, at+r)) - (c.At(at+r, at+j) - c.At(at+r, at+r))
+			to[j] = withinCorrelation(x, math.Sqrt(to[i])*math.Sqrt(row(w, j)[j]), rounding*math.Sqrt(scale(i)*scale(j)))
+		}
 	}
 	kernel.Mirror(w)
+	return noise, psd
 }
 
 const taylorReason = "second-order Taylor series"
@@ -77,6 +88,35 @@ const mostTaylor = 0.1
 
 // moments writes mean, cov and gain.
 func (g *group) moments(ctx context.Context) (covprop.Accuracy, error) {
+	acc, err := g.either(ctx)
+	if err != nil {
+		return acc, err
+	}
+	return acc.And(g.settle()).And(g.psd), nil
+}
+
+// settle takes elements whose variance is negative as certain: of elements
+// that move together only the rounding of w is left. Where it is more than
+// that it is reported.
+func (g *group) settle() (acc covprop.Accuracy) {
+	for i := range g.n {
+		v := row(g.cov, i)[i]
+		if v >= 0 {
+			continue
+		}
+		if -v > g.noise {
+			acc = acc.And(covprop.ApproximatedBy(-v/g.noise*rounding, notPSD))
+		}
+		for k := range g.n {
+			row(g.cov, i)[k], row(g.cov, k)[i], row(g.gain, i)[k] = 0, 0, 0
+		}
+	}
+	return acc
+}
+
+// either takes the Taylor series or quasi-Monte Carlo, whichever has the
+// smaller estimate of its error.
+func (g *group) either(ctx context.Context) (covprop.Accuracy, error) {
 	if allZero(g.w) {
 		g.point()
 		return covprop.Accuracy{}, nil

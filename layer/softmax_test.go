@@ -1,12 +1,14 @@
 package layer_test
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
 
 	"gonum.org/v1/gonum/blas/blas64"
+	"gonum.org/v1/gonum/mat"
 
 	"github.com/covprop/covprop"
 	"github.com/covprop/covprop/layer"
@@ -341,6 +343,48 @@ func TestSoftmaxRefuses(t *testing.T) {
 	for _, c := range [][2]int{{0, 3}, {3, 0}} {
 		if _, err := layer.NewSoftmax(c[0], c[1], false); err == nil {
 			t.Errorf("groups and n %v are accepted", c)
+		}
+	}
+}
+
+// TestSoftmaxOfCopies: elements that are one and the same, up to the rounding of
+// a covariance with entries of about 1, have a constant softmax: what is left is
+// rounding, never an error or a negative variance.
+func TestSoftmaxOfCopies(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	for _, n := range []int{3, 4, 8} {
+		for _, log := range []bool{false, true} {
+			for range 200 {
+				scale := 1 + rng.Float64()
+				cov := mat.NewSymDense(n, nil)
+				for i := range n {
+					for j := range i + 1 {
+						cov.SetSym(i, j, scale*(1+float64(rng.IntN(5)-2)*0x1p-52))
+					}
+				}
+				in := &layer.Joint{
+					Mean: [][]float64{make([]float64, n)},
+					Cov:  [][]layer.Block{{{Dense: blas64.General{Rows: n, Cols: n, Stride: n, Data: mat.DenseCopyOf(cov).RawMatrix().Data}}}},
+				}
+				r := newSoftmax(t, 1, n, log)
+				dst := &layer.Response{
+					Mean: make([]float64, n), Cov: blas64.General{Rows: n, Cols: n, Stride: n, Data: make([]float64, n*n)},
+					Gain: make([]layer.Gain, 1), Work: make([]float64, r.WorkFloats(false)),
+				}
+				if _, err := r.MomentsTo(context.Background(), dst, in, layer.Options{}); err != nil {
+					t.Fatal(err)
+				}
+				want := 1 / float64(n)
+				if log {
+					want = math.Log(want)
+				}
+				for i := range n {
+					v := dst.Cov.Data[i*n+i]
+					if !(v >= 0 && v <= 1e-14*scale) || !(math.Abs(dst.Mean[i]-want) <= 1e-14*float64(n)) {
+						t.Fatalf("n=%d log=%v: mean %d is %v, want %v, and the variance %v", n, log, i, dst.Mean[i], want, v)
+					}
+				}
+			}
 		}
 	}
 }
