@@ -181,6 +181,7 @@ func (s *Softmax) MomentsTo(ctx context.Context, dst *Response, in *Joint, o Opt
 	points := &normalPoints{dim: s.n - 1}
 	for w := range workers {
 		workers[w] = newGroup(s.n, s.log, points, take)
+		workers[w].threads = max(1, o.Threads/len(workers))
 		if dst.Diagonal() {
 			workers[w].cov = take()
 		}

@@ -108,7 +108,7 @@ func (s *sampler) secondMoments(ctx context.Context, rest bool) error {
 				return err
 			}
 		}
-		if err := kernel.MulSymTo(ctx, 1, s.b, s.d, s.d); err != nil {
+		if err := kernel.MulSymTo(ctx, s.threads, s.b, s.d, s.d); err != nil {
 			return err
 		}
 		for i := range s.n {
@@ -133,7 +133,7 @@ func (s *sampler) secondMoments(ctx context.Context, rest bool) error {
 func (s *sampler) evaluate(ctx context.Context, shift int) error {
 	half := s.w
 	half.Cols = latticePoints
-	if err := kernel.MulTransTo(ctx, 1, half, s.root, s.points.shift(shift, s.root.Cols), false); err != nil {
+	if err := kernel.MulTransTo(ctx, s.threads, half, s.root, s.points.shift(shift, s.root.Cols), false); err != nil {
 		return err
 	}
 	for i := range s.n {
@@ -162,7 +162,7 @@ func (s *sampler) subtract(ctx context.Context) error {
 	for i := range s.n {
 		blas64.Scal(-1, blas64.Vector{N: s.w.Cols, Inc: 1, Data: row(s.w, i)})
 	}
-	if err := kernel.MulTo(ctx, 1, s.d, s.gain, s.w, true); err != nil {
+	if err := kernel.MulTo(ctx, s.threads, s.d, s.gain, s.w, true); err != nil {
 		return err
 	}
 	for i, m := range s.shifted {

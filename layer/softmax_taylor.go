@@ -15,9 +15,10 @@ import (
 // mean: the moments of w keep their accuracy where p_r is nearly 1, and a
 // variance that all elements share is gone.
 type group struct {
-	n      int
-	log    bool
-	points *normalPoints
+	n       int
+	log     bool
+	threads int
+	points  *normalPoints
 
 	r       int
 	p, logp []float64      // (n) softmax of the mean, and its logarithm
@@ -241,10 +242,10 @@ func (g *group) centre(c blas64.General) (spread float64) {
 // explained writes G Cov(w) G', what a linear function of w explains of the
 // covariance; scratch is (n, n).
 func (g *group) explained(ctx context.Context, dst, scratch blas64.General) error {
-	if err := kernel.MulTo(ctx, 1, scratch, g.gain, g.w, false); err != nil {
+	if err := kernel.MulTo(ctx, g.threads, scratch, g.gain, g.w, false); err != nil {
 		return err
 	}
-	return kernel.MulSymTo(ctx, 1, dst, scratch, g.gain)
+	return kernel.MulSymTo(ctx, g.threads, dst, scratch, g.gain)
 }
 
 // tail returns the largest part of a variance that the gain does not explain.
