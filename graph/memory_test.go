@@ -64,3 +64,19 @@ func TestKeepInputRefused(t *testing.T) {
 		t.Error("no error")
 	}
 }
+
+// TestManyOutputs: of five hundred outputs of one element it is not the
+// covariances that take the memory but the record of where each of them is:
+// over a hundred thousand of them, at more than a hundred bytes.
+func TestManyOutputs(t *testing.T) {
+	const n = 500
+	b := builder{graph.NewBuilder()}
+	x := b.input(n)
+	var outputs []graph.Tensor
+	for i := range n {
+		outputs = append(outputs, b.add("part", must(layer.NewSelect([]int{i}, n)), x))
+	}
+	if peak := b.build(outputs...).PeakBytes(); peak < n*n/2*100 {
+		t.Errorf("the peak is %d bytes", peak)
+	}
+}

@@ -91,10 +91,10 @@ func (n *Network) plan(ctx context.Context, ws *Workspace, diagonal bool) error 
 	return nil
 }
 
-// peak is the memory of a planned run: the arena, the result and the moments of
-// activations. Units whose pairs need a longer series take 4 KiB more each.
+// peak is the memory of a planned run: the arena, what is known of its blocks,
+// the result and the moments of activations. Units whose pairs need a longer series take 4 KiB more each.
 func (n *Network) peak(ws *Workspace) int64 {
-	peak := 8*int64(ws.arena.top) + n.resultBytes(n.outputDim)
+	peak := 8*int64(ws.arena.top) + crossBytes*int64(ws.crosses) + n.resultBytes(n.outputDim)
 	if n.opts.KeepInput {
 		peak += 8 * int64(n.inputDim) * min(int64(n.outputDim), maxElements)
 	}
@@ -103,6 +103,9 @@ func (n *Network) peak(ws *Workspace) int64 {
 	}
 	return peak
 }
+
+// crossBytes is what a cross takes in the map of them, half empty at times.
+const crossBytes = 256
 
 // addressSpace is what no process can allocate, limit or not: 2^46 bytes.
 const addressSpace = 1 << 46

@@ -64,6 +64,7 @@ type Workspace struct {
 	live    []live              // by tensor; the zero value where not live
 	alive   []Tensor            // those that are live
 	cross   map[[2]Tensor]cross // by the two tensors, the smaller first; absent where zero
+	crosses int                 // the most that cross has held
 	moments []layer.Moments     // by member of an elementwise step
 	args    [][]float64
 	units   []int // by member: the float64 planned for its moments
@@ -89,6 +90,7 @@ func (w *Workspace) reset(tensors int, dry bool) {
 		w.cross = make(map[[2]Tensor]cross)
 	}
 	clear(w.cross)
+	w.crosses = 0
 	w.largest.tensor, w.largest.bytes = 0, 0
 	if dry {
 		w.units = w.units[:0]
@@ -151,6 +153,7 @@ func (w *Workspace) covariance(a, b Tensor) (c cross, ok bool) {
 // setCovariance stores c.
 func (w *Workspace) setCovariance(c cross) {
 	w.cross[[2]Tensor{min(c.a, c.b), max(c.a, c.b)}] = c
+	w.crosses = max(w.crosses, len(w.cross))
 }
 
 // drop frees tensor t and its covariances.
