@@ -9,7 +9,6 @@ import (
 
 	"github.com/covprop/covprop"
 	"github.com/covprop/covprop/internal/kernel"
-	"github.com/covprop/covprop/internal/special"
 )
 
 // Norm is root mean square normalisation of groups of neighbouring elements,
@@ -29,7 +28,7 @@ type Norm struct {
 	groups, n int
 	epsilon   float64
 	center    bool
-	floor     float64 // see WithFloor
+	guard     guard
 	inputs    [1]int
 }
 
@@ -50,43 +49,6 @@ func NewNorm(groups, n int, epsilon float64, center bool) (*Norm, error) {
 	return &Norm{groups: groups, n: n, epsilon: epsilon, center: center, inputs: [1]int{groups * n}}, nil
 }
 
-// WithFloor returns the rule for a function that divides by floor where the
-// root is below that. The rule divides by the root all the same; that it may
-// matter is part of the accuracy it returns.
-func (r *Norm) WithFloor(floor float64) *Norm {
-	f := *r
-	f.floor = floor
-	return &f
-}
-
-// belowFloor bounds the probability that the root of a group is below the
-// floor: that the norm is below f = floor sqrt(n), and then every element,
-//
-//	P(|x_i| < f) <= 2 f density(f - |m_i|) for |m_i| > f, 2 f density(0) otherwise.
-//
-// Centred elements are not looked at.
-func (r *Norm) belowFloor(in *Joint, group int) float64 {
-	if r.floor == 0 || r.center {
-		return 0
-	}
-	f, p, zero := r.floor*math.Sqrt(float64(r.n)), 1., true
-	c := in.Between(0, 0)
-	for i := group * r.n; i < (group+1)*r.n; i++ {
-		m, sd := max(0, math.Abs(in.Mean[0][i])-f), math.Sqrt(c.At(i, i))
-		switch {
-		case sd > 0:
-			p = min(p, 2*f/sd*special.Density(m/sd))
-		case m > 0:
-			p = 0
-		}
-		zero = zero && sd == 0 && in.Mean[0][i] == 0
-	}
-	if zero { // 0 divided by anything
-		return 0
-	}
-	return p
-}
-
 // Name implements Rule.
 func (r *Norm) Name() string {
 	if r.center {
@@ -102,7 +64,12 @@ func (r *Norm) Inputs() []int { return r.inputs[:] }
 func (r *Norm) OutputLen() int { return r.inputs[0] }
 
 // Exactness implements Rule.
-func (r *Norm) Exactness() covprop.Accuracy { return covprop.CertifiedBy(normRounding, normQuadrature) }
+func (r *Norm) Exactness() covprop.Accuracy {
+	if r.guard.added > 0 {
+		return covprop.ApproximatedBy(math.Inf(1), addedReason)
+	}
+	return covprop.CertifiedBy(normRounding, normQuadrature)
+}
 
 const (
 	normQuadrature = "quadrature"
@@ -174,10 +141,7 @@ func (r *Norm) MomentsTo(ctx context.Context, dst *Response, in *Joint, o Option
 				return fmt.Errorf("group %d of %d: %w", g, r.groups, err)
 			}
 			copy(dst.Mean[g*r.n:], s.mean)
-			accs[g], tails[g] = s.acc, s.tail
-			if p := r.belowFloor(in, g); p > normRounding {
-				accs[g] = s.acc.And(covprop.ApproximatedBy(p, "a vector may be shorter than the smallest length to divide by"))
-			}
+			accs[g], tails[g] = s.acc.And(s.guarded(in, g)), s.tail
 			if gain.data != nil {
 				copy(gain.block(g).Data, s.gain.Data)
 			}

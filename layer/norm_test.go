@@ -317,7 +317,7 @@ func TestNormFloor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := norm.WithFloor(1e-3)
+	r := norm.WithGuard(1e-3, 0)
 	moments := func(m, v float64) covprop.Accuracy {
 		in := &layer.Joint{Mean: [][]float64{{m, 0}}, Cov: [][]layer.Block{{{Diag: []float64{v, v}}}}}
 		dst := &layer.Response{Mean: make([]float64, 2), Variance: make([]float64, 2), Work: make([]float64, r.WorkFloats(true))}
@@ -336,5 +336,58 @@ func TestNormFloor(t *testing.T) {
 	}
 	if acc := moments(0, 0); acc.Status == covprop.Approximate {
 		t.Errorf("zero has the accuracy %+v", acc)
+	}
+}
+
+// TestNormAdded: where the function adds a number to the root the error is
+// stated, and is at least the true one, which linearly is that of the value at
+// the mean.
+func TestNormAdded(t *testing.T) {
+	const added, v = 1e-6, 1e-4
+	for _, center := range []bool{false, true} {
+		norm, err := layer.NewNorm(1, 3, added*added, center)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, mean := norm.WithGuard(0, added), []float64{1, -2, .5}
+		in := &layer.Joint{Mean: [][]float64{mean}, Cov: [][]layer.Block{{{Diag: []float64{v, v, v}}}}}
+		dst := &layer.Response{Mean: make([]float64, 3), Variance: make([]float64, 3), Work: make([]float64, r.WorkFloats(true))}
+		acc, err := r.MomentsTo(context.Background(), dst, in, layer.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		y, sum, square := make([]float64, 3), 0., 0.
+		r.Forward(y, mean)
+		for _, x := range mean {
+			sum += x / 3
+			square += x * x / 3
+		}
+		if center {
+			square -= sum * sum
+		}
+		for i := range y {
+			e := math.Abs(y[i]) * added / math.Sqrt(square) / math.Sqrt(dst.Variance[i])
+			if acc.Status != covprop.Approximate || acc.Bound < .99*e || acc.Bound > 1e-2 {
+				t.Errorf("center %v: the accuracy is %+v, the error of element %d %v", center, acc, i, e)
+			}
+		}
+	}
+}
+
+// TestNormFloorCentred: the floor counts for centred groups, too.
+func TestNormFloorCentred(t *testing.T) {
+	norm, err := layer.NewNorm(1, 3, 1e-40, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := norm.WithGuard(1e-3, 0)
+	in := &layer.Joint{Mean: [][]float64{{5, 5, 5}}, Cov: [][]layer.Block{{{Diag: []float64{1e-6, 1e-6, 1e-6}}}}}
+	dst := &layer.Response{Mean: make([]float64, 3), Variance: make([]float64, 3), Work: make([]float64, r.WorkFloats(true))}
+	acc, err := r.MomentsTo(context.Background(), dst, in, layer.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if acc.Status != covprop.Approximate || acc.Bound < .1 {
+		t.Errorf("a group that hardly varies has the accuracy %+v", acc)
 	}
 }

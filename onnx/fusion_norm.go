@@ -72,8 +72,9 @@ func (m *match) normalised(num *value, s squares, center bool) *value {
 // beta if that is not nil.
 func (m *match) fuseInto(x *value, r inverseRoot, center bool, beta *value) bool {
 	s := r.squares
-	epsilon, scale, floor := s.epsilon/s.a, r.factor/math.Sqrt(s.a), math.Sqrt(s.least/s.a)
-	if !m.closed() || !(s.a > 0) || !(epsilon >= 0) || math.IsInf(epsilon, 0) || !fits(r.gamma, x) || !fits(beta, x) {
+	scale := r.factor / math.Sqrt(s.a)
+	f := normalisation{epsilon: s.epsilon / s.a, floor: math.Sqrt(s.least / s.a), added: s.added / math.Sqrt(s.a), center: center}
+	if !m.closed() || !(s.a > 0) || !(f.epsilon >= 0) || math.IsInf(f.epsilon, 0) || !fits(r.gamma, x) || !fits(beta, x) {
 		return false
 	}
 	in := []*value{x}
@@ -98,7 +99,7 @@ func (m *match) fuseInto(x *value, r inverseRoot, center bool, beta *value) bool
 		if len(n.in) > 1 {
 			y = temp(n, y, y.shape)
 		}
-		p.norm(n, y, x, s.g, epsilon, floor, center)
+		p.norm(n, y, x, s.g, f)
 		if len(n.in) > 1 {
 			p.scaleShift(n, n.out[0], y, 1, 2, asIs)
 		}

@@ -12,7 +12,8 @@ type squares struct {
 	center     bool
 	g          groups
 	a, epsilon float64
-	least      float64 // if positive, squares below it count as it
+	least      float64 // squares below it count as it
+	added      float64 // to their root
 }
 
 // inverseRoot is factor gamma / sqrt(squares); gamma is a constant or nil, which
@@ -218,8 +219,8 @@ const (
 	maxFloor = 1e-6
 )
 
-// rootOf finds v = a sqrt(squares) + b, where b is 0 or negligible: sqrt(s) + b
-// is within b of sqrt(s + b^2), and the same where s is 0.
+// rootOf finds v = a sqrt(squares) + b, where b is 0 or small: sqrt(s + b^2),
+// the same where s is 0, stands for it, and the rule says what is lost.
 func (m *match) rootOf(v *value) (s squares, ok bool) {
 	v = m.unreshaped(v)
 	for _, op := range []string{"Sqrt", "Pow", "ReduceL2", "Clip", "Max"} {
@@ -231,7 +232,7 @@ func (m *match) rootOf(v *value) (s squares, ok bool) {
 			if s, ok = t.simpleRoot(f); !ok || b > 0 && s.epsilon > 0 {
 				return false
 			}
-			s.a, s.epsilon, s.least = a*a*s.a, a*a*s.epsilon+b*b, a*a*s.least
+			s.a, s.epsilon, s.least, s.added = a*a*s.a, a*a*s.epsilon+b*b, a*a*s.least, a*s.added+b
 			return b <= maxAdded*math.Sqrt(s.a)*(1+t.tol)
 		}) {
 			return s, true

@@ -21,23 +21,29 @@ var normOps = map[string]op{
 	"LRN":                       {since: 6, kind: "product", fold: foldRule, shape: sameShape, rule: lrnRule},
 }
 
-// norm appends out = x normalised in groups, which mean and variance are
-// taken of:
+// normalisation of groups, which mean and variance are taken of:
 //
-//	y = (x - mean) / sqrt(var + epsilon), without the means if not centred.
+//	y = (x - mean) / max(floor, added + sqrt(var + epsilon)),
 //
-// A root below floor is floor, up to what the rule then says.
-func (p *plan) norm(n *node, out, x *value, g groups, epsilon, floor float64, center bool) {
-	if !(epsilon >= 0) {
-		p.fail(fmt.Errorf("epsilon is %v, which is negative", epsilon))
+// without the means if not centred. The rule says what floor and added may
+// matter.
+type normalisation struct {
+	epsilon, floor, added float64
+	center                bool
+}
+
+// norm appends out = x normalised in groups.
+func (p *plan) norm(n *node, out, x *value, g groups, f normalisation) {
+	if !(f.epsilon >= 0) {
+		p.fail(fmt.Errorf("epsilon is %v, which is negative", f.epsilon))
 		return
 	}
 	p.inGroups(n, out, x, g, func(count, size int) (layer.Rule, error) {
-		r, err := layer.NewNorm(count, size, epsilon, center)
-		if err != nil || floor == 0 {
-			return r, err
+		r, err := layer.NewNorm(count, size, f.epsilon, f.center)
+		if err != nil {
+			return nil, err
 		}
-		return r.WithFloor(floor), nil
+		return r.WithGuard(f.floor, f.added), nil
 	})
 }
 
@@ -108,7 +114,7 @@ func layerNormRule(n *node) (plan, error) {
 	var p plan
 	x, epsilon := n.in[0], n.floatAttr("epsilon", 1e-5)
 	y := temp(n, n.out[0], g.x)
-	p.norm(n, y, x, g, epsilon, 0, true)
+	p.norm(n, y, x, g, normalisation{epsilon: epsilon, center: true})
 	p.scaleShift(n, n.out[0], y, 1, 2, asIs)
 	used := func(i int) bool { return i < len(n.out) && n.out[i].used() }
 	if !used(1) && !used(2) {
@@ -139,7 +145,7 @@ func rmsNormRule(n *node) (plan, error) {
 	}
 	var p plan
 	y := temp(n, n.out[0], g.x)
-	p.norm(n, y, n.in[0], g, n.floatAttr("epsilon", 1e-5), 0, false)
+	p.norm(n, y, n.in[0], g, normalisation{epsilon: n.floatAttr("epsilon", 1e-5)})
 	p.scaleShift(n, n.out[0], y, 1, 2, asIs)
 	return p.done()
 }
@@ -155,7 +161,7 @@ func instanceNormRule(n *node) (plan, error) {
 	}
 	var p plan
 	y := temp(n, n.out[0], x.shape)
-	p.norm(n, y, x, newGroups(x.shape, from(2, len(x.shape)), true), n.floatAttr("epsilon", 1e-5), 0, true)
+	p.norm(n, y, x, newGroups(x.shape, from(2, len(x.shape)), true), normalisation{epsilon: n.floatAttr("epsilon", 1e-5), center: true})
 	p.scaleShift(n, n.out[0], y, 1, 2, perChannelOf(len(x.shape)))
 	return p.done()
 }
@@ -174,7 +180,7 @@ func groupNormRule(n *node) (plan, error) {
 	split := concat([]int{x.shape[0], int(count), x.shape[1] / int(count)}, x.shape[2:])
 	wide := temp(n, n.out[0], split)
 	var p plan
-	p.norm(n, wide, x, newGroups(split, from(2, len(split)), true), n.floatAttr("epsilon", 1e-5), 0, true)
+	p.norm(n, wide, x, newGroups(split, from(2, len(split)), true), normalisation{epsilon: n.floatAttr("epsilon", 1e-5), center: true})
 	if n.m.opset < 21 {
 		p.scaleShift(n, n.out[0], wide, 1, 2, perChannelOf(len(split)))
 		return p.done()
@@ -185,10 +191,10 @@ func groupNormRule(n *node) (plan, error) {
 	return p.done()
 }
 
-// meanVarianceEpsilon stands for the 1e-9 that the operator adds to the
-// standard deviation: sqrt(var + 1e-18) is within 1e-9 of that, and the same
-// where the variance is 0.
-const meanVarianceEpsilon = 1e-18
+// meanVarianceAdded is what the operator adds to the standard deviation. The
+// square root of its square plus the variance is the same where the variance
+// is 0.
+const meanVarianceAdded = 1e-9
 
 // meanVarianceRule normalises over the axes, by default all but that of the
 // channels. Before opset 13 there were two spellings of the default.
@@ -206,7 +212,7 @@ func meanVarianceRule(n *node) (plan, error) {
 		return plan{}, err
 	}
 	var p plan
-	p.norm(n, n.out[0], x, newGroups(x.shape, axes, true), meanVarianceEpsilon, 0, true)
+	p.norm(n, n.out[0], x, newGroups(x.shape, axes, true), normalisation{epsilon: meanVarianceAdded * meanVarianceAdded, added: meanVarianceAdded, center: true})
 	return p.done()
 }
 
@@ -230,7 +236,7 @@ func lpNormRule(n *node) (plan, error) {
 	switch order := n.intAttr("p", 2); order {
 	case 2:
 		y := temp(n, n.out[0], x.shape)
-		p.norm(n, y, x, g, lpEpsilon, 0, false)
+		p.norm(n, y, x, g, normalisation{epsilon: lpEpsilon})
 		p.step(n.out[0], y)(layer.NewScale([]float64{1 / math.Sqrt(float64(g.size))}, nil, product(x.shape)))
 	case 1:
 		abs, sums, inverse := temp(n, x, x.shape), temp(n, x, g.out), temp(n, x, g.out)
