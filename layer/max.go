@@ -9,6 +9,7 @@ import (
 	"github.com/covprop/covprop"
 	"github.com/covprop/covprop/activation"
 	"github.com/covprop/covprop/internal/kernel"
+	"github.com/covprop/covprop/internal/special"
 )
 
 // Max is the maximum of pairs of elements, one round of a tournament. With b
@@ -109,7 +110,35 @@ func (m *Max) MomentsTo(ctx context.Context, dst *Response, in *Joint, o Options
 	if acc.Bound *= ratio; acc.Bound == 0 && acc.Status == covprop.Certified {
 		acc = covprop.Accuracy{}
 	}
+	for k := range r.a {
+		if e := r.blur(k, mu, c); e > differenceBlur*math.Sqrt(variance(k)) {
+			acc = acc.And(covprop.CertifiedBy(e/math.Sqrt(variance(k)), "rounding of a difference"))
+		}
+	}
 	return acc.And(psd), nil
+}
+
+// differenceBlur is the error of a mean, in standard deviations, from which the
+// rounding of the variance of a difference is part of the accuracy.
+const differenceBlur = 1e-14
+
+// blur bounds the error of E max(x_a, x_b) for pair k by the rounding of
+// v = Var(x_a - x_b), which is at most h = 4 eps (Var x_a + Var x_b). Since
+// dE/dv = phi(d/sqrt v) / (2 sqrt v), d = E(x_b - x_a), that is at most
+//
+//	phi(d/sqrt(v+h)) 2 h / (sqrt(v+h) + sqrt(max(v-h, 0))).
+func (d differences) blur(k int, mu []float64, c Block) float64 {
+	a, b := d.a[k], d.b[k]
+	if a == b {
+		return 0
+	}
+	h := 4 * 0x1p-52 * (c.At(a, a) + c.At(b, b))
+	v, _ := differenceVariance(c, a, b)
+	if v == 0 { // one and the same
+		return 0
+	}
+	high, low := math.Sqrt(v+h), math.Sqrt(max(v-h, 0))
+	return special.Density((mu[b]-mu[a])/high) * 2 * h / (high + low)
 }
 
 // order returns x_s - x_b for every pair.

@@ -1,6 +1,7 @@
 package layer_test
 
 import (
+	"context"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -221,5 +222,36 @@ func TestMaxRefuses(t *testing.T) {
 		if _, err := layer.NewMax(pairs, 3); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
+	}
+}
+
+// TestMaxOfTwins: the maximum of two elements that are one up to rounding of
+// their covariance has the mean of either; what the rounding of the variance of
+// their difference may add to it, sqrt(h)/sqrt(2 pi), is stated.
+func TestMaxOfTwins(t *testing.T) {
+	r := newMax(t, [][2]int{{0, 1}}, 2)
+	for _, below := range []float64{1, 2, 3} {
+		cov := []float64{1.5, 1.5 - below*0x1p-52, 1.5 - below*0x1p-52, 1.5}
+		in := &layer.Joint{
+			Mean: [][]float64{{.5, .5}},
+			Cov:  [][]layer.Block{{{Dense: blas64.General{Rows: 2, Cols: 2, Stride: 2, Data: cov}}}},
+		}
+		dst := &layer.Response{Mean: make([]float64, 1), Cov: blas64.General{Rows: 1, Cols: 1, Stride: 1, Data: make([]float64, 1)}, Work: make([]float64, r.WorkFloats(false))}
+		acc, err := r.MomentsTo(context.Background(), dst, in, layer.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if off := math.Abs(dst.Mean[0]-.5) / math.Sqrt(1.5); !(off <= acc.Bound && acc.Bound <= 1e-7) || acc.Status != covprop.Certified {
+			t.Errorf("the mean is off by %v standard deviations, the accuracy %+v", off, acc)
+		}
+	}
+	// Elements that differ have no such error.
+	in := &layer.Joint{
+		Mean: [][]float64{{.5, .5}},
+		Cov:  [][]layer.Block{{{Dense: blas64.General{Rows: 2, Cols: 2, Stride: 2, Data: []float64{1, .5, .5, 1}}}}},
+	}
+	dst := &layer.Response{Mean: make([]float64, 1), Cov: blas64.General{Rows: 1, Cols: 1, Stride: 1, Data: make([]float64, 1)}}
+	if acc, err := r.MomentsTo(context.Background(), dst, in, layer.Options{}); err != nil || acc.Bound > 1e-12 {
+		t.Errorf("the accuracy is %+v (%v)", acc, err)
 	}
 }
