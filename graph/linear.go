@@ -213,13 +213,7 @@ func (r *run) crossWith(d *node, rule layer.Linear, s *step, u Tensor) error {
 			}
 			continue
 		}
-		c, place, ok := r.between(t, u)
-		if !ok {
-			continue
-		}
-		err := r.addCross(&dst, d.out, rule.Matrix(i), t, c)
-		r.ws.arena.release(place)
-		if err != nil {
+		if err := r.addCross(&dst, d.out, rule.Matrix(i), t, u); err != nil {
 			return err
 		}
 	}
@@ -246,15 +240,16 @@ func (r *run) between(t, u Tensor) (c cross, place span, ok bool) {
 	return c, place, true
 }
 
-// addCross adds G Cov(x, u) to dst, the covariance between y and u, where c is
-// Cov(x, u) one way round or the other. An empty dst is made first, the same
-// way round as c.
-func (r *run) addCross(dst *cross, y Tensor, g layer.Gain, x Tensor, c cross) error {
-	left := c.a == x // c is (x, u)
-	u := c.b
-	if !left {
-		u = c.a
+// addCross adds G Cov(x, u), if that is not zero, to dst, the covariance
+// between y and u. An empty dst is made first, the same way round as Cov(x, u)
+// is stored. g may be nil in a dry run.
+func (r *run) addCross(dst *cross, y Tensor, g layer.Gain, x, u Tensor) error {
+	c, held, ok := r.between(x, u)
+	if !ok {
+		return nil
 	}
+	defer r.ws.arena.release(held)
+	left := c.a == x
 	n, nu := r.tensors[y].n, r.tensors[u].n
 	add := dst.m.Rows > 0
 	if !add && left {

@@ -114,21 +114,16 @@ func (r *run) nonlinearCross(d *node, gains []layer.Gain, s *step) error {
 		}
 		var dst cross
 		for i, t := range d.in {
-			c, place, ok := r.between(t, u)
-			if !ok {
-				continue
-			}
-			if !r.dry && r.ws.live[u].nonGaussian && u != t && r.ws.live[t].uncertain() {
-				r.closure = true
-			}
 			var g layer.Gain
 			if gains != nil {
 				g = gains[i]
 			}
-			err := r.addCross(&dst, d.out, g, t, c)
-			r.ws.arena.release(place)
-			if err != nil {
+			if err := r.addCross(&dst, d.out, g, t, u); err != nil {
 				return err
+			}
+			_, correlated := r.ws.covariance(t, u)
+			if correlated && !r.dry && r.ws.live[u].nonGaussian && r.ws.live[t].uncertain() {
+				r.closure = true
 			}
 		}
 		if dst.m.Rows > 0 {
