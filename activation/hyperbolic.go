@@ -90,8 +90,6 @@ func hyperbolicCovariance(o, b hyperbolic, p Pair) float64 {
 		return 0 // also where scale overflows
 	}
 	scale := math.Exp(0.5*(p.Sigma1*p.Sigma1+p.Sigma2*p.Sigma2) + c)
-	e := math.Expm1(-c)
-	sinh := math.Copysign(-0.5*scale*math.Expm1(-2*c), p.Rho)
-	cosh1 := 0.5 * scale * e * e
-	return sinh*df*dg + cosh1*f*g
+	sinh, cosh1 := sinhCosh(c, scale)
+	return math.Copysign(sinh, p.Rho)*df*dg + cosh1*f*g
 }

@@ -86,8 +86,13 @@ func harmonicCovariance(o, b harmonic, p Pair) float64 {
 	c := math.Abs(p.Rho) * ss
 	d := p.Sigma1 - p.Sigma2
 	scale := math.Exp(-0.5*d*d - p.Sigma1*(1-math.Abs(p.Rho))*p.Sigma2)
+	sinh, cosh1 := sinhCosh(c, scale)
+	return math.Copysign(sinh, p.Rho)*df*dg + cosh1*f*g
+}
+
+// sinhCosh returns a sinh(c) and a (cosh(c) - 1) for c >= 0 and scale = a e^c,
+// to the relative precision of scale.
+func sinhCosh(c, scale float64) (sinh, cosh1 float64) {
 	e := math.Expm1(-c)
-	sinh := math.Copysign(-0.5*scale*math.Expm1(-2*c), p.Rho)
-	cosh1 := 0.5 * scale * e * e
-	return sinh*df*dg + cosh1*f*g
+	return -0.5 * scale * math.Expm1(-2*c), 0.5 * scale * e * e
 }
