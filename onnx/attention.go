@@ -65,9 +65,6 @@ func parseAttention(n *node) (a attention, err error) {
 		return a, fmt.Errorf("scale is %v and softcap %v, but neither may be negative", a.scale, a.softcap)
 	}
 	a.left, a.right = n.intAttr("left_window_size", -1), n.intAttr("right_window_size", -1)
-	if n.m.opset < 25 && (n.attrs["left_window_size"] != nil || n.attrs["right_window_size"] != nil) {
-		return a, errors.New("windows exist from opset 25 on")
-	}
 	if a.left < -1 || a.right < -1 {
 		return a, fmt.Errorf("the window from %d to %d has negative sizes other than -1", a.left, a.right)
 	}

@@ -124,7 +124,7 @@ func TestAttentionRefuses(t *testing.T) {
 		{"softcap -1", "x x x", "y", 23, x4, attrs{"softcap": float32(-1)}, nil},
 		{"scale is -1", "x x x", "y", 23, x4, attrs{"scale": float32(-1)}, nil},
 		{"the window from -2 to -1", "x x x", "y", 25, x4, attrs{"left_window_size": -2}, nil},
-		{"windows exist from opset 25 on", "x x x", "y", 24, x4, attrs{"left_window_size": 1}, nil},
+		{`the attribute "left_window_size", which is not one of the operator in opset 24`, "x x x", "y", 24, x4, attrs{"left_window_size": 1}, nil},
 		{"qk_matmul_output_mode is 4", "x x x", "y", 23, x4, attrs{"qk_matmul_output_mode": 4}, nil},
 		{"a mask of shape [1 4] does not fit", "x x x m", "y", 23, x4, nil, inits{floats("m", []int64{1, 4}, 0, 0, 0, 0)}},
 		{"a mask of int64 is not supported", "x x x m", "y", 23, x4, nil, inits{ints("m", 1, 1, 1)}},

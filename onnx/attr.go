@@ -120,7 +120,8 @@ func (n *node) sizes(i int) ([]int, error) {
 	return dims, nil
 }
 
-// scalar returns input i, which must be constant with one finite element.
+// scalar returns input i, which must be constant with one finite element: of an
+// integer type up to 2^53.
 func (n *node) scalar(i int) (float64, error) {
 	t, err := n.con(i)
 	if err != nil {
@@ -133,7 +134,19 @@ func (n *node) scalar(i int) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
+	if !t.dtype.isFloat() && math.Abs(x[0]) > 1<<53 {
+		return 0, fmt.Errorf("the %s is too large an integer", t.origin)
+	}
 	return x[0], nil
+}
+
+// integer is scalar for a whole number.
+func (n *node) integer(i int) (int64, error) {
+	x, err := n.scalar(i)
+	if err == nil && (x != math.Trunc(x) || math.Abs(x) > 1<<53) {
+		err = fmt.Errorf("the %s is %v, which is not a whole number", n.in[i].con.origin, x)
+	}
+	return int64(x), err
 }
 
 // data returns input 0, which must be given.

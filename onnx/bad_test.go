@@ -73,6 +73,23 @@ func TestBadModels(t *testing.T) {
 		{"attribute type", one(6, x2, nil, nd("Elu", "x", "y", attrs{"alpha": 1})), onnx.Importer{}, "y", "Elu", `"alpha" is INT, not FLOAT`},
 		{"attribute NaN", one(6, x2, nil, nd("Elu", "x", "y", attrs{"alpha": nan})), onnx.Importer{}, "y", "Elu", `"alpha" is NaN`},
 
+		{"attribute of another opset", one(13, dims{2, 2}, nil, nd("ReduceSum", "x", "y", attrs{"axes": []int64{0}})), onnx.Importer{}, "y", "ReduceSum", `has the attribute "axes", which is not one of the operator in opset 13`},
+		{"attribute unknown", one(13, x2, nil, nd("Relu", "x", "y", attrs{"slope": float32(1)})), onnx.Importer{}, "y", "Relu", `has the attribute "slope"`},
+		{"mode", one(28, dims{1, 1, 2, 2}, nil, nd("SpaceToDepth", "x", "y", attrs{"blocksize": 2, "mode": "CDR"})), onnx.Importer{}, "y", "SpaceToDepth", `the mode "CDR" is not known`},
+		{"no broadcast of Gemm in 6", one(6, dims{1, 2}, inits{floats("w", []int64{2, 2}, 1, 0, 0, 1), c2}, nd("Gemm", "x w c", "y")), onnx.Importer{}, "y", "Gemm", "broadcast is off"},
+		{"dequantised type", one(
+			23, x2, inits{raw("q", onnxpb.TensorProto_INT8, []int64{2}, []int8{1, 2}), floats("s", nil, 0.5)},
+			nd("DequantizeLinear", "q s", "d", attrs{"output_dtype": int(onnxpb.TensorProto_FLOAT16)}), nd("Add", "x d", "y"),
+		), onnx.Importer{}, "d", "DequantizeLinear", "makes float16 with scales of float32"},
+		{"dequantised blocks", one(
+			21, x2, inits{raw("q", onnxpb.TensorProto_INT8, []int64{2}, []int8{1, 2}), floats("s", []int64{2}, 0.5, 1)},
+			nd("DequantizeLinear", "q s", "d", attrs{"block_size": -1, "axis": 0}), nd("Add", "x d", "y"),
+		), onnx.Importer{}, "d", "DequantizeLinear", "scales of shape [2] do not fit"},
+		{"mixed types", one(13, x2, inits{ints("c", 1, 2), floats("f", []int64{2}, 0.5, 1)}, nd("Add", "c f", "g"), nd("Gather", "x g", "y")), onnx.Importer{}, "g", "Add", "combines int64 and float32"},
+		{"root of integers", one(13, x2, inits{ints("c", 1, 2)}, nd("Sqrt", "c", "g"), nd("Gather", "x g", "y")), onnx.Importer{}, "g", "Sqrt", "which is not int64"},
+		{"integer power", one(13, x2, inits{ints("c", 10), floats("k", nil, 30)}, nd("Pow", "c k", "g"), nd("Gather", "x g", "y")), onnx.Importer{}, "g", "Pow", "no integer that can be computed"},
+		{"axis half", one(13, x2, inits{floats("a", nil, 0.5)}, nd("CumSum", "x a", "y")), onnx.Importer{}, "y", "CumSum", "is 0.5, which is not a whole number"},
+		{"range of large integers", one(13, x2, inits{raw("a", i64, nil, int64(1)<<60), raw("b", i64, nil, int64(1)<<60+2), raw("d", i64, nil, int64(1))}, nd("Range", "a b d", "g"), nd("Gather", "x g", "y")), onnx.Importer{}, "g", "Range", "too large an integer"},
 		{"shapes", one(13, dims{3}, inits{c2}, add), onnx.Importer{}, "y", "Add", "cannot be broadcast"},
 		{"no broadcast in 6", one(6, dims{2, 2}, inits{c2}, add), onnx.Importer{}, "y", "Add", "broadcast is off"},
 		{"inner sizes", one(13, dims{1, 3}, inits{floats("w", []int64{2, 2}, 1, 2, 3, 4)}, nd("MatMul", "x w", "y")), onnx.Importer{}, "y", "MatMul", "cannot be multiplied"},

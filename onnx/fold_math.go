@@ -35,6 +35,8 @@ func foldReal(f func(float64) float64) func(*node) ([]*tensor, error) {
 				out.floats[i] = y
 			case math.Abs(v) > 1<<53 || !(math.Abs(y) <= 1<<53):
 				return nil, fmt.Errorf("element %d of the %s is too large an integer", i, t.origin)
+			case y != math.Trunc(y):
+				return nil, fmt.Errorf("makes %v of element %d of the %s, which is not %v", y, i, t.origin, t.dtype)
 			default:
 				out.ints[i] = int64(y)
 			}
@@ -119,12 +121,17 @@ func foldBinary(f numbers) func(*node) ([]*tensor, error) {
 		if err != nil {
 			return nil, err
 		}
-		t, err := combine(n, n.in[0].con, n.in[1].con, out, ia, ib, f)
+		x, y := n.in[0].con, n.in[1].con
+		if x.dtype != y.dtype && n.op != "Pow" {
+			return nil, fmt.Errorf("combines %v and %v", x.dtype, y.dtype)
+		}
+		t, err := combine(n, x, y, out, ia, ib, f)
 		return []*tensor{t}, err
 	}
 }
 
-// combine is f(x[ia], y[ib]) in x's type.
+// combine is f(x[ia], y[ib]) in x's type, for which the fraction of a power is
+// cut off.
 func combine(n *node, x, y *tensor, shape, ia, ib []int, f numbers) (*tensor, error) {
 	out := newTensor(n, x.dtype, shape, len(ia))
 	if !x.dtype.isFloat() && !y.dtype.isFloat() {
@@ -150,7 +157,10 @@ func combine(n *node, x, y *tensor, shape, ia, ib []int, f numbers) (*tensor, er
 		if x.dtype.isFloat() {
 			out.floats[i] = v
 		} else {
-			out.ints[i] = x.dtype.wrap(int64(v)) // an integer base with a real exponent
+			if !(math.Abs(v) <= 1<<53) { // an integer base with a real exponent
+				return nil, fmt.Errorf("the power %v^%v is no integer that can be computed", a[ia[i]], b[ib[i]])
+			}
+			out.ints[i] = x.dtype.wrap(int64(v))
 		}
 	}
 	return out, nil

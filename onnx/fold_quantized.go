@@ -19,6 +19,9 @@ func foldDequantize(n *node) ([]*tensor, error) {
 	if !s.dtype.isFloat() {
 		return nil, fmt.Errorf("its scales are %v", s.dtype)
 	}
+	if to := dtype(n.intAttr("output_dtype", 0)); to != 0 && to != s.dtype {
+		return nil, fmt.Errorf("makes %v with scales of %v, which is not supported", to, s.dtype)
+	}
 	scale, err := s.finite()
 	if err != nil {
 		return nil, err
@@ -70,7 +73,7 @@ func scaleIndex(n *node, x, s []int) ([]int, error) {
 		want = slices.Clone(x)
 		want[axis] = int((int64(x[axis])-1)/block) + 1
 	}
-	if n.m.opset < 13 || n.m.opset < 21 && block != 0 || !slices.Equal(s, want) {
+	if n.m.opset < 13 || block < 0 || !slices.Equal(s, want) {
 		return nil, fmt.Errorf("scales of shape %v do not fit data of shape %v", s, x)
 	}
 	inner := product(x[axis+1:])

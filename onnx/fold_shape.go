@@ -102,10 +102,7 @@ func foldShape(n *node) ([]*tensor, error) {
 		}
 		return min(p, rank)
 	}
-	start, end := int64(0), rank
-	if n.m.opset >= 15 {
-		start, end = bound(n.intAttr("start", 0)), bound(n.intAttr("end", rank))
-	}
+	start, end := bound(n.intAttr("start", 0)), bound(n.intAttr("end", rank))
 	dims := []int64{}
 	for i := start; i < end; i++ {
 		dims = append(dims, int64(x[i]))

@@ -3,6 +3,7 @@ package onnx_test
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"strings"
@@ -122,6 +123,10 @@ func hostile(rng *rand.Rand, op string) spec {
 	if op == "Constant" {
 		as = attrs{"value": pool[rng.IntN(len(pool))]}
 	}
+	opset := []int64{6, 7, 10, 11, 13, 15, 18, 21, 24, 28}[rng.IntN(10)]
+	if rng.IntN(8) > 0 {
+		maps.DeleteFunc(as, func(name string, _ any) bool { return !onnx.HasAttribute(op, name, int(opset)) })
+	}
 	outs := []string{"a", "a", "a b", "a b c", ""}[rng.IntN(5)]
 	next := []string{"Add", "Mul", "Shape", "Relu", "Reshape", "MatMul"}[rng.IntN(6)]
 	out := "y"
@@ -129,7 +134,7 @@ func hostile(rng *rand.Rand, op string) spec {
 		out = "a"
 	}
 	return spec{
-		opset: []int64{6, 7, 10, 11, 13, 15, 18, 21, 24, 28}[rng.IntN(10)],
+		opset: opset,
 		in:    []*onnxpb.ValueInfoProto{input("x", 2, 3), input("z", 3), input("v", 2), input("u"), input("g", 1, 2, 4, 4), input("h", 1, 2, 2)},
 		out:   []string{out, "w"},
 		inits: pool,

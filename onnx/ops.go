@@ -68,7 +68,7 @@ func lookup(n *node) (op, error) {
 	case len(n.in) > max(1, o.inputs):
 		return op{}, fmt.Errorf("has %d inputs, but takes at most %d", len(n.in), max(1, o.inputs))
 	}
-	return o, nil
+	return o, n.checkAttributes()
 }
 
 // refused says why operators that are known cannot be propagated.

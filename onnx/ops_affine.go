@@ -214,8 +214,12 @@ func parseGemm(n *node) (g gemm, err error) {
 	}
 	if c := n.input(2); c != nil {
 		g.c, g.hasC = c.shape, true
-		if out, err := broadcast(g.c, []int{g.m, g.n}); err != nil || !slices.Equal(out, []int{g.m, g.n}) {
+		out, err := broadcast(g.c, []int{g.m, g.n})
+		if err != nil || !slices.Equal(out, []int{g.m, g.n}) {
 			return g, fmt.Errorf("the addend of shape %v does not broadcast to (%d, %d)", g.c, g.m, g.n)
+		}
+		if n.m.opset < 7 && n.intAttr("broadcast", 0) == 0 && !slices.Equal(g.c, out) {
+			return g, fmt.Errorf("the addend has the shape %v, not (%d, %d), and broadcast is off", g.c, g.m, g.n)
 		}
 	}
 	return g, nil

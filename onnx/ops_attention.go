@@ -58,7 +58,7 @@ func foldAttention(n *node) ([]*tensor, error) {
 		return nil, p.err
 	}
 	ts := make([]*tensor, len(outs))
-	for i, v := range outs {
+	for i, v := range outs[:min(len(outs), len(n.out))] {
 		if v == nil {
 			return nil, fmt.Errorf("its output %d is not finite", i)
 		}

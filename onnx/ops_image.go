@@ -251,7 +251,8 @@ func depthToSpace(n *node) ([]view, error) {
 	return []view{{[]int{batch, c, h * b, w * b}, index}}, nil
 }
 
-// spaceToDepth makes channels of the places in blocks of b x b.
+// spaceToDepth makes channels of the places in blocks of b x b: the channels
+// of one place are neighbours in the mode DCR, the places of one channel in CRD.
 func spaceToDepth(n *node) ([]view, error) {
 	b, batch, c, h, w, err := imageBlocks(n)
 	if err != nil {
@@ -262,8 +263,14 @@ func spaceToDepth(n *node) ([]view, error) {
 	}
 	h, w = h/b, w/b
 	t := strides([]int{batch, c, h, b, w, b})
-	index := func() []int {
-		return walk([]int{batch, b, b, c, h, w}, 0, []int{t[0], t[3], t[5], t[1], t[2], t[4]})
+	dims, s := []int{batch, b, b, c, h, w}, []int{t[0], t[3], t[5], t[1], t[2], t[4]}
+	switch mode := n.stringAttr("mode", "DCR"); mode {
+	case "DCR":
+	case "CRD":
+		dims, s = []int{batch, c, b, b, h, w}, []int{t[0], t[1], t[3], t[5], t[2], t[4]}
+	default:
+		return nil, fmt.Errorf("the mode %q is not known", mode)
 	}
+	index := func() []int { return walk(dims, 0, s) }
 	return []view{{[]int{batch, c * b * b, h, w}, index}}, nil
 }

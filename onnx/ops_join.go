@@ -254,11 +254,11 @@ func trilu(n *node) ([]view, error) {
 	}
 	k := 0
 	if n.input(1) != nil {
-		d, err := n.scalar(1)
+		d, err := n.integer(1)
 		if err != nil {
 			return nil, err
 		}
-		k = int(max(min(d, math.MaxInt32), math.MinInt32))
+		k = int(d)
 	}
 	rows, cols, upper := x[len(x)-2], x[len(x)-1], n.intAttr("upper", 1) != 0
 	return []view{{x, func() []int {
@@ -277,11 +277,11 @@ func trilu(n *node) ([]view, error) {
 // exclusive, from the end if reverse.
 func cumSumRule(n *node) (plan, error) {
 	x := n.in[0].shape
-	at, err := n.scalar(1)
+	at, err := n.integer(1)
 	if err != nil {
 		return plan{}, err
 	}
-	axis, err := axisOf(int64(at), len(x))
+	axis, err := axisOf(at, len(x))
 	if err != nil {
 		return plan{}, err
 	}

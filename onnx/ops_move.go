@@ -352,7 +352,7 @@ func split(n *node) ([]view, error) {
 // equalParts returns the sizes of the pieces if none are given.
 func equalParts(n *node, size int) ([]int, error) {
 	parts := len(n.out)
-	if k := n.intAttr("num_outputs", int64(parts)); n.m.opset >= 18 && k != int64(parts) {
+	if k := n.intAttr("num_outputs", int64(parts)); k != int64(parts) {
 		return nil, fmt.Errorf("num_outputs is %d, but it has %d outputs", k, parts)
 	}
 	if parts == 0 || n.m.opset < 18 && size%parts != 0 {

@@ -69,11 +69,8 @@ func position(k int64, d int) (int, error) {
 
 // gatherND takes the blocks that the last axis of the indices points to.
 func gatherND(n *node) ([]view, error) {
-	batch := 0
-	if n.m.opset >= 12 {
-		batch = int(max(min(n.intAttr("batch_dims", 0), maxRank), -1))
-	}
-	shape, at, err := pointed(n, n.in[0].shape, batch)
+	batch := max(min(n.intAttr("batch_dims", 0), maxRank), -1) // beyond which it is refused
+	shape, at, err := pointed(n, n.in[0].shape, int(batch))
 	if err != nil {
 		return nil, err
 	}

@@ -38,6 +38,12 @@ func TestOps(t *testing.T) {
 		{"Div", one(13, dims{2}, inits{scalar("c", 4)}, nd("Div", "x c", "y")), upTo(2), []float64{0.25, 0.5}},
 		{"Mul grows", one(13, dims{2, 1}, inits{floats("c", []int64{1, 2}, 10, 20)}, nd("Mul", "x c", "y")), upTo(2), []float64{10, 20, 20, 40}},
 		{"Mul square", one(13, dims{2}, nil, nd("Mul", "x x", "y")), upTo(2), []float64{1, 4}},
+		{"SpaceToDepth 28", one(28, dims{1, 2, 2, 2}, nil, nd("SpaceToDepth", "x", "y", attrs{"blocksize": 2})), upTo(8), []float64{1, 5, 2, 6, 3, 7, 4, 8}},
+		{"SpaceToDepth 28 CRD", one(28, dims{1, 2, 2, 2}, nil, nd("SpaceToDepth", "x", "y", attrs{"blocksize": 2, "mode": "CRD"})), upTo(8), upTo(8)},
+		{"Gemm 6 broadcast", one(
+			6, dims{1, 2}, inits{floats("w", []int64{2, 2}, 1, 0, 0, 1), floats("c", []int64{2}, 10, 20)},
+			nd("Gemm", "x w c", "y", attrs{"broadcast": 1}),
+		), upTo(2), []float64{11, 22}},
 		{"Neg", one(13, dims{2}, nil, nd("Neg", "x", "y")), upTo(2), []float64{-1, -2}},
 		{"Sum", one(13, dims{2}, inits{floats("c", []int64{2}, 10, 20), scalar("d", 100)}, nd("Sum", "x c x d", "y")), upTo(2), []float64{112, 124}},
 		{"Mean", one(13, dims{2}, inits{floats("c", []int64{2}, 10, 20)}, nd("Mean", "x c", "y")), upTo(2), []float64{5.5, 11}},

@@ -174,7 +174,7 @@ func argMaxShape(n *node) ([][]int, error) {
 }
 
 // argMaxRule is the position of the largest element, or the smallest: of
-// equal ones the first, unless select_last_index (from opset 12 on) is set.
+// equal ones the first, unless select_last_index is set.
 func argMaxRule(n *node) (plan, error) {
 	var p plan
 	g, err := parseArgMax(n)
@@ -194,7 +194,7 @@ func argMaxRule(n *node) (plan, error) {
 	return p.done()
 }
 
-func (n *node) lastIndex() bool { return n.m.opset >= 12 && n.intAttr("select_last_index", 0) != 0 }
+func (n *node) lastIndex() bool { return n.intAttr("select_last_index", 0) != 0 }
 
 func foldArgMax(n *node) ([]*tensor, error) {
 	g, err := parseArgMax(n)
