@@ -18,18 +18,8 @@ import (
 // then become the diagonal. The accuracy covers the series and the pair
 // forms, not the marginals.
 func CovarianceTo(ctx context.Context, dst, c blas64.General, f, g *Moments, symmetric bool, o Options) (covprop.Accuracy, error) {
-	var mu sync.Mutex
-	var worst covprop.Accuracy
-	s := kernel.Series{F: &f.units, G: &g.units, Symmetric: symmetric, Tol: o.tol(), Order: o.Order}
-	s.Hard = func(i, j int, rho float64) (cov, bound float64, err error) {
-		cov, acc := hard(f, g, i, j, rho)
-		if acc.Status == covprop.Approximate {
-			mu.Lock()
-			worst = worst.Worse(acc)
-			mu.Unlock()
-		}
-		return cov, acc.Bound, nil
-	}
+	hard := hardPairs{f: f, g: g}
+	s := kernel.Series{F: &f.units, G: &g.units, Symmetric: symmetric, Tol: o.tol(), Order: o.Order, Hard: &hard}
 	bound, excess, err := s.Run(ctx, o.Threads, dst, c)
 	if err != nil {
 		return covprop.Accuracy{}, err
@@ -39,12 +29,37 @@ func CovarianceTo(ctx context.Context, dst, c blas64.General, f, g *Moments, sym
 			dst.Data[i*dst.Stride+i] = v
 		}
 	}
-	acc := covprop.CertifiedBy(bound, truncation).Worse(worst)
+	acc := covprop.CertifiedBy(bound, truncation).Worse(hard.worst)
 	acc.Bound = bound
 	if excess > o.tol() {
 		acc = covprop.ApproximatedBy(excess, "a correlation came out above 1 and was taken as 1: the input covariance is not quite positive semidefinite")
 	}
 	return acc, nil
+}
+
+// hardPairs computes the covariances between units of f and of g that the
+// series is too slow for. It implements kernel.HardPairs.
+type hardPairs struct {
+	f, g  *Moments
+	mu    sync.Mutex
+	worst covprop.Accuracy // of those that are approximate
+}
+
+func (h *hardPairs) CovariancesTo(ctx context.Context, pairs []kernel.HardPair) error {
+	for k := range pairs {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		p := &pairs[k]
+		cov, acc := hard(h.f, h.g, p.I, p.J, p.Rho)
+		p.Cov, p.Bound = cov, acc.Bound
+		if acc.Status == covprop.Approximate {
+			h.mu.Lock()
+			h.worst = h.worst.Worse(acc)
+			h.mu.Unlock()
+		}
+	}
+	return nil
 }
 
 // hard returns the covariance of entry (i, j), for which kernel.MaxOrder terms

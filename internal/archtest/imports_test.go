@@ -23,7 +23,8 @@ const (
 // The last two lines are for tests: ordinary code imports neither, but optest
 // may use internal/ref.
 var order = [][]string{
-	{"internal/special", "internal/onnxpb"},
+	{"internal/cpu", "internal/special", "internal/onnxpb"},
+	{"internal/vec"},
 	{"internal/kernel"},
 	{"."},
 	{"activation", "score", "classify"},

@@ -42,9 +42,29 @@ type Series struct {
 	Tol float64
 	// Order, if positive, is the order for every entry; nothing is hard.
 	Order int
-	// Hard returns the covariance of entry (i, j) with the correlation rho,
-	// and its accuracy in units of the two output standard deviations.
-	Hard func(i, j int, rho float64) (cov, bound float64, err error)
+	// Hard computes the entries for which MaxOrder terms are not enough. It is
+	// called from several goroutines. Nil leaves them to the series, with
+	// their bound.
+	Hard HardPairs
+}
+
+// HardPairs computes covariances that the series is too slow for.
+type HardPairs interface {
+	// CovariancesTo sets Cov and Bound of every pair; there are at most
+	// HardBatch.
+	CovariancesTo(ctx context.Context, pairs []HardPair) error
+}
+
+// HardBatch is the largest number of pairs that are handed to HardPairs
+// together.
+const HardBatch = 256
+
+// A HardPair is entry (I, J) of the covariance.
+type HardPair struct {
+	I, J  int
+	Rho   float64 // the correlation of the inputs
+	Cov   float64 // of the outputs
+	Bound float64 // on the error of Cov, in units of the two output standard deviations
 }
 
 const seriesTile = 64
@@ -136,6 +156,22 @@ func (s *Series) tile(ctx context.Context, dst, c blas64.General, i0, j0 int) (b
 		bound = s.fixedBound(&rho, cols, i0, j0, m)
 	}
 
+	var batch [HardBatch]HardPair
+	pairs := batch[:0]
+	flush := func() error {
+		if len(pairs) == 0 {
+			return nil
+		}
+		if err := s.Hard.CovariancesTo(ctx, pairs); err != nil {
+			return err
+		}
+		for _, p := range pairs {
+			dst.Data[p.I*dst.Stride+p.J] = p.Cov
+			bound = max(bound, p.Bound)
+		}
+		pairs = pairs[:0]
+		return nil
+	}
 	for i := range m {
 		w := cols(i)
 		var acc [seriesTile]float64
@@ -146,18 +182,15 @@ func (s *Series) tile(ctx context.Context, dst, c blas64.General, i0, j0 int) (b
 				out[j] = s.F.Out[i0+i] * s.G.Out[j0+j] * acc[j]
 				continue
 			}
-			if err := ctx.Err(); err != nil {
-				return bound, excess, err
+			if pairs = append(pairs, HardPair{I: i0 + i, J: j0 + j, Rho: rho[i*seriesTile+j]}); len(pairs) == HardBatch {
+				if err := flush(); err != nil {
+					return bound, excess, err
+				}
 			}
-			cov, b, err := s.Hard(i0+i, j0+j, rho[i*seriesTile+j])
-			if err != nil {
-				return bound, excess, err
-			}
-			out[j] = cov
-			bound = max(bound, b)
 		}
 	}
-	return bound, excess, nil
+	err = flush()
+	return bound, excess, err
 }
 
 // choose returns the smallest order of the grid whose bound meets the

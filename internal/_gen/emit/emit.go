@@ -1,0 +1,2 @@
+// Package emit holds pieces of assembly that several generators use.
+package emit
