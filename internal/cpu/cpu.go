@@ -9,6 +9,7 @@ package cpu
 import (
 	"fmt"
 	"os"
+	"strings"
 	"sync/atomic"
 )
 
@@ -45,7 +46,7 @@ func fromEnvironment() (*atomic.Int32, error) {
 			return c, nil
 		}
 	}
-	return c, fmt.Errorf("%s=%s: this machine supports %v", Variable, name, names[:best+1])
+	return c, fmt.Errorf("%s=%s is no instruction set that this build and machine support: %s", Variable, name, strings.Join(names[:best+1], ", "))
 }
 
 // Current returns the instruction set in use.
