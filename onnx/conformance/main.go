@@ -2,7 +2,7 @@
 //
 //	go run ./onnx/conformance [-v] DIR...
 //
-// It walks the folders DIR for cases: a folder with model.onnx and, in
+// It looks in the folders DIR, two levels deep, for cases: a folder with model.onnx and, in
 // test_data_set_*, the tensors input_*.pb and output_*.pb. All inputs of these
 // models are graph inputs, weights included. The first real input that need not
 // be constant for the model to be read, and on which an output depends, is
@@ -55,10 +55,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
+	"strings"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -105,18 +106,34 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// walkCases runs the cases in dir.
+// walkCases runs the cases in dir: itself, its folders, and theirs. Symbolic
+// links are followed.
 func walkCases(dir string, r *report) error {
-	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() && d.Name() == "model.onnx" {
-			dir := filepath.Dir(path)
-			r.add(guard(filepath.Base(dir), func(res *result) {
-				res.all = r.all
-				runCase(dir, res)
-			}))
+	var models []string
+	for _, depth := range []string{"", "*", "*/*"} {
+		found, err := filepath.Glob(filepath.Join(quoteGlob(dir), depth, "model.onnx"))
+		if err != nil {
+			return err
 		}
-		return err
-	})
+		models = append(models, found...)
+	}
+	if len(models) == 0 {
+		return fmt.Errorf("%s holds no case: no model.onnx in it, its folders or theirs", dir)
+	}
+	slices.Sort(models)
+	for _, model := range models {
+		dir := filepath.Dir(model)
+		r.add(guard(filepath.Base(dir), func(res *result) {
+			res.all = r.all
+			runCase(dir, res)
+		}))
+	}
+	return nil
+}
+
+// quoteGlob escapes what has a meaning in a pattern of filepath.Glob.
+func quoteGlob(path string) string {
+	return strings.NewReplacer("*", "[*]", "?", "[?]", "[", "[[]").Replace(path)
 }
 
 // A status is what became of a case.

@@ -158,6 +158,17 @@ func TestQuiet(t *testing.T) {
 	if got := run([]string{filepath.Join(dir, "none")}, &out, &errs); got != 2 {
 		t.Errorf("without a folder: exit status %d", got)
 	}
+	if got := run([]string{t.TempDir()}, &out, &errs); got != 2 {
+		t.Errorf("with an empty folder: exit status %d", got)
+	}
+	link := filepath.Join(t.TempDir(), "link[1]")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Skip(err)
+	}
+	out.Reset()
+	if run([]string{link}, &out, &errs); !strings.Contains(out.String(), "1 passed, 1 failed") {
+		t.Errorf("through a link it printed %q", out.String())
+	}
 }
 
 // TestAll: with -all both factors are uncertain, and then it is another rule.
