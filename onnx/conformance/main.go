@@ -209,7 +209,7 @@ func (r *report) summary() int {
 
 // glob is filepath.Glob in numerical order: input_2.pb before input_10.pb.
 func glob(dir, pattern string) []string {
-	files, _ := filepath.Glob(filepath.Join(dir, pattern))
+	files, _ := filepath.Glob(filepath.Join(quoteGlob(dir), pattern))
 	sort.SliceStable(files, func(i, j int) bool {
 		a, b := files[i], files[j]
 		return len(a) < len(b) || len(a) == len(b) && a < b
