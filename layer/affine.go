@@ -3,12 +3,13 @@ package layer
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/blas/blas64"
 
 	"github.com/covprop/covprop"
-	"github.com/covprop/covprop/internal/kernel"
 )
 
 // Affine is y = W x + b along one axis: x is seen as (Outer, In, Inner), y as
@@ -20,6 +21,7 @@ type Affine struct {
 	bias         []float64      // (out), or nil
 	outer, inner int
 	inputs       [1]int
+	narrow       func() matrix[float32] // w rounded to float32, once
 }
 
 // NewAffine returns the affine rule with the weights w, (out, in) row by row,
@@ -45,6 +47,13 @@ func NewAffine(w, bias []float64, out, in, outer, inner int) (*Affine, error) {
 		bias:  bias,
 		outer: outer, inner: inner,
 		inputs: [1]int{outer * in * inner},
+		narrow: sync.OnceValue(func() matrix[float32] {
+			x := make([]float32, len(w))
+			for i, v := range w {
+				x[i] = float32(v)
+			}
+			return dense(out, in, x)
+		}),
 	}, nil
 }
 
@@ -85,10 +94,19 @@ func (a *Affine) Forward(dst []float64, x ...[]float64) {
 
 // MulTo implements Gain.
 func (a *Affine) MulTo(ctx context.Context, threads int, dst, src blas64.General, add bool) error {
-	out, in := a.w.Rows, a.w.Cols
-	if a.inner == 1 {
-		for o := range a.outer {
-			if err := kernel.MulTo(ctx, threads, rows(dst, o*out, out), a.w, rows(src, o*in, in), add); err != nil {
+	return affineMulTo(ctx, threads, of64(dst), of64(src), of64(a.w), a.outer, a.inner, add)
+}
+
+// MulTo32 implements Gain32.
+func (a *Affine) MulTo32(ctx context.Context, threads int, dst, src blas32.General, add bool) error {
+	return affineMulTo(ctx, threads, of32(dst), of32(src), a.narrow(), a.outer, a.inner, add)
+}
+
+func affineMulTo[T real](ctx context.Context, threads int, dst, src, w matrix[T], outer, inner int, add bool) error {
+	out, in := w.Rows, w.Cols
+	if inner == 1 {
+		for o := range outer {
+			if err := mulTo(ctx, threads, dst.rows(o*out, out), w, src.rows(o*in, in), add); err != nil {
 				return err
 			}
 		}
@@ -96,10 +114,10 @@ func (a *Affine) MulTo(ctx context.Context, threads int, dst, src blas64.General
 	}
 	// Rows (in, inner) of src that share their inner index i lie inner rows
 	// apart: a matrix (in, cols) with a longer stride.
-	for o := range a.outer {
-		for i := range a.inner {
-			d, s := every(dst, o*out*a.inner+i, a.inner, out), every(src, o*in*a.inner+i, a.inner, in)
-			if err := kernel.MulTo(ctx, threads, d, a.w, s, add); err != nil {
+	for o := range outer {
+		for i := range inner {
+			d, s := dst.every(o*out*inner+i, inner, out), src.every(o*in*inner+i, inner, in)
+			if err := mulTo(ctx, threads, d, w, s, add); err != nil {
 				return err
 			}
 		}
@@ -109,10 +127,19 @@ func (a *Affine) MulTo(ctx context.Context, threads int, dst, src blas64.General
 
 // MulTransTo implements Gain.
 func (a *Affine) MulTransTo(ctx context.Context, threads int, dst, src blas64.General, add bool) error {
-	out, in := a.w.Rows, a.w.Cols
-	if a.inner == 1 {
-		for o := range a.outer {
-			if err := kernel.MulTransTo(ctx, threads, cols(dst, o*out, out), cols(src, o*in, in), a.w, add); err != nil {
+	return affineMulTransTo(ctx, threads, of64(dst), of64(src), of64(a.w), a.outer, a.inner, add)
+}
+
+// MulTransTo32 implements Gain32.
+func (a *Affine) MulTransTo32(ctx context.Context, threads int, dst, src blas32.General, add bool) error {
+	return affineMulTransTo(ctx, threads, of32(dst), of32(src), a.narrow(), a.outer, a.inner, add)
+}
+
+func affineMulTransTo[T real](ctx context.Context, threads int, dst, src, w matrix[T], outer, inner int, add bool) error {
+	out, in := w.Rows, w.Cols
+	if inner == 1 {
+		for o := range outer {
+			if err := mulTransTo(ctx, threads, dst.cols(o*out, out), src.cols(o*in, in), w, add); err != nil {
 				return err
 			}
 		}
@@ -121,10 +148,10 @@ func (a *Affine) MulTransTo(ctx context.Context, threads int, dst, src blas64.Ge
 	// Row r of src is (outer, in, inner): each (in, inner) part is multiplied
 	// by W from the left.
 	for r := range src.Rows {
-		s, d := row(src, r), row(dst, r)
-		for o := range a.outer {
-			err := kernel.MulTo(ctx, threads, packed(out, a.inner, d[o*out*a.inner:][:out*a.inner]), a.w,
-				packed(in, a.inner, s[o*in*a.inner:][:in*a.inner]), add)
+		s, d := src.row(r), dst.row(r)
+		for o := range outer {
+			err := mulTo(ctx, threads, dense(out, inner, d[o*out*inner:][:out*inner]), w,
+				dense(in, inner, s[o*in*inner:][:in*inner]), add)
 			if err != nil {
 				return err
 			}
@@ -135,13 +162,22 @@ func (a *Affine) MulTransTo(ctx context.Context, threads int, dst, src blas64.Ge
 
 // SandwichTo implements Matrix.
 func (a *Affine) SandwichTo(ctx context.Context, threads int, dst, src blas64.General) error {
-	if a.outer == 1 && a.inner == 1 {
-		return kernel.MulSymTo(ctx, threads, dst, src, a.w)
+	return affineSandwichTo(ctx, threads, of64(dst), of64(src), of64(a.w), a.outer, a.inner)
+}
+
+// SandwichTo32 implements Matrix32.
+func (a *Affine) SandwichTo32(ctx context.Context, threads int, dst, src blas32.General) error {
+	return affineSandwichTo(ctx, threads, of32(dst), of32(src), a.narrow(), a.outer, a.inner)
+}
+
+func affineSandwichTo[T real](ctx context.Context, threads int, dst, src, w matrix[T], outer, inner int) error {
+	if outer == 1 && inner == 1 {
+		return mulSymTo(ctx, threads, dst, src, w)
 	}
-	if err := a.MulTransTo(ctx, threads, dst, src, false); err != nil {
+	if err := affineMulTransTo(ctx, threads, dst, src, w, outer, inner, false); err != nil {
 		return err
 	}
-	kernel.Mirror(dst)
+	mirror(dst)
 	return nil
 }
 

@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 
+	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/blas/blas64"
 
 	"github.com/covprop/covprop"
-	"github.com/covprop/covprop/internal/kernel"
 )
 
 // Scale is y = s o x + t element by element with constants s and t: addition,
@@ -106,26 +106,38 @@ type diagonal struct {
 func DiagonalGain(d []float64) Gain { return &diagonal{n: len(d), d: d} }
 
 // MulTo implements Gain. dst may be src.
-func (g *diagonal) MulTo(_ context.Context, _ int, dst, src blas64.General, add bool) error {
+func (g *diagonal) MulTo(ctx context.Context, _ int, dst, src blas64.General, add bool) error {
+	return diagonalMulTo(ctx, g, of64(dst), of64(src), add)
+}
+
+// MulTo32 implements Gain32. dst may be src.
+func (g *diagonal) MulTo32(ctx context.Context, _ int, dst, src blas32.General, add bool) error {
+	return diagonalMulTo(ctx, g, of32(dst), of32(src), add)
+}
+
+func diagonalMulTo[T real](ctx context.Context, g *diagonal, dst, src matrix[T], add bool) error {
 	if dst.Rows != g.n || src.Rows != g.n || dst.Cols != src.Cols {
 		panic(badShape)
 	}
 	if g.d == nil && !add && same(dst, src) {
-		return nil
+		return ctx.Err()
 	}
 	for i := range g.n {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		f := 1.
 		if g.d != nil {
 			f = g.d[i]
 		}
-		d, s := row(dst, i), row(src, i)
+		d, s := dst.row(i), src.row(i)
 		if add {
 			for j, v := range s {
-				d[j] += f * v
+				d[j] += T(f * float64(v))
 			}
 		} else {
 			for j, v := range s {
-				d[j] = f * v
+				d[j] = T(f * float64(v))
 			}
 		}
 	}
@@ -133,38 +145,66 @@ func (g *diagonal) MulTo(_ context.Context, _ int, dst, src blas64.General, add 
 }
 
 // MulTransTo implements Gain. dst may be src.
-func (g *diagonal) MulTransTo(_ context.Context, _ int, dst, src blas64.General, add bool) error {
+func (g *diagonal) MulTransTo(ctx context.Context, _ int, dst, src blas64.General, add bool) error {
+	return diagonalMulTransTo(ctx, g, of64(dst), of64(src), add)
+}
+
+// MulTransTo32 implements Gain32. dst may be src.
+func (g *diagonal) MulTransTo32(ctx context.Context, _ int, dst, src blas32.General, add bool) error {
+	return diagonalMulTransTo(ctx, g, of32(dst), of32(src), add)
+}
+
+func diagonalMulTransTo[T real](ctx context.Context, g *diagonal, dst, src matrix[T], add bool) error {
 	if dst.Cols != g.n || src.Cols != g.n || dst.Rows != src.Rows {
 		panic(badShape)
 	}
 	if g.d == nil && !add && same(dst, src) {
-		return nil
+		return ctx.Err()
 	}
 	for i := range src.Rows {
-		d, s := row(dst, i), row(src, i)
-		for j, v := range s {
-			if g.d != nil {
-				v *= g.d[j]
-			}
-			if add {
-				v += d[j]
-			}
-			d[j] = v
+		if err := ctx.Err(); err != nil {
+			return err
 		}
+		diagonalRowTo(g, dst.row(i), src.row(i), add)
 	}
 	return nil
 }
 
-// same reports whether a and b are the same matrix in memory.
-func same(a, b blas64.General) bool {
-	return len(a.Data) > 0 && len(b.Data) > 0 && &a.Data[0] == &b.Data[0] && a.Stride == b.Stride
+func diagonalRowTo[T real](g *diagonal, dst, src []T, add bool) {
+	switch {
+	case g.d == nil && add:
+		for j, v := range src {
+			dst[j] += v
+		}
+	case g.d == nil:
+		copy(dst, src)
+	case add:
+		for j, v := range src {
+			dst[j] += T(float64(v) * g.d[j])
+		}
+	default:
+		for j, v := range src {
+			dst[j] = T(float64(v) * g.d[j])
+		}
+	}
 }
 
 // SandwichTo implements Matrix. dst may be src.
-func (g *diagonal) SandwichTo(ctx context.Context, threads int, dst, src blas64.General) error {
-	err := g.MulTransTo(ctx, threads, dst, src, false)
-	kernel.Mirror(dst)
-	return err
+func (g *diagonal) SandwichTo(ctx context.Context, _ int, dst, src blas64.General) error {
+	return diagonalSandwichTo(ctx, g, of64(dst), of64(src))
+}
+
+// SandwichTo32 implements Matrix32. dst may be src.
+func (g *diagonal) SandwichTo32(ctx context.Context, _ int, dst, src blas32.General) error {
+	return diagonalSandwichTo(ctx, g, of32(dst), of32(src))
+}
+
+func diagonalSandwichTo[T real](ctx context.Context, g *diagonal, dst, src matrix[T]) error {
+	if err := diagonalMulTransTo(ctx, g, dst, src, false); err != nil {
+		return err
+	}
+	mirror(dst)
+	return nil
 }
 
 // MulDiagTo implements Matrix.

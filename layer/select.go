@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/blas/blas64"
 
 	"github.com/covprop/covprop"
@@ -60,14 +61,26 @@ func (s *Select) Forward(dst []float64, x ...[]float64) {
 }
 
 // MulTo implements Gain.
-func (s *Select) MulTo(_ context.Context, _ int, dst, src blas64.General, add bool) error {
-	for i, k := range s.index {
+func (s *Select) MulTo(ctx context.Context, _ int, dst, src blas64.General, add bool) error {
+	return selectMulTo(ctx, s.index, of64(dst), of64(src), add)
+}
+
+// MulTo32 implements Gain32.
+func (s *Select) MulTo32(ctx context.Context, _ int, dst, src blas32.General, add bool) error {
+	return selectMulTo(ctx, s.index, of32(dst), of32(src), add)
+}
+
+func selectMulTo[T real](ctx context.Context, index []int, dst, src matrix[T], add bool) error {
+	for i, k := range index {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		d, x := dst.row(i), src.row(k)
 		if !add {
-			copy(row(dst, i), row(src, k))
+			copy(d, x)
 			continue
 		}
-		d := row(dst, i)
-		for j, v := range row(src, k) {
+		for j, v := range x {
 			d[j] += v
 		}
 	}
@@ -75,13 +88,27 @@ func (s *Select) MulTo(_ context.Context, _ int, dst, src blas64.General, add bo
 }
 
 // MulTransTo implements Gain.
-func (s *Select) MulTransTo(_ context.Context, _ int, dst, src blas64.General, add bool) error {
+func (s *Select) MulTransTo(ctx context.Context, _ int, dst, src blas64.General, add bool) error {
+	return selectMulTransTo(ctx, s.index, of64(dst), of64(src), add)
+}
+
+// MulTransTo32 implements Gain32.
+func (s *Select) MulTransTo32(ctx context.Context, _ int, dst, src blas32.General, add bool) error {
+	return selectMulTransTo(ctx, s.index, of32(dst), of32(src), add)
+}
+
+func selectMulTransTo[T real](ctx context.Context, index []int, dst, src matrix[T], add bool) error {
 	for r := range src.Rows {
-		d, x := row(dst, r), row(src, r)
-		for i, k := range s.index {
-			if add {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		d, x := dst.row(r), src.row(r)
+		if add {
+			for i, k := range index {
 				d[i] += x[k]
-			} else {
+			}
+		} else {
+			for i, k := range index {
 				d[i] = x[k]
 			}
 		}
@@ -92,6 +119,11 @@ func (s *Select) MulTransTo(_ context.Context, _ int, dst, src blas64.General, a
 // SandwichTo implements Matrix.
 func (s *Select) SandwichTo(ctx context.Context, threads int, dst, src blas64.General) error {
 	return s.MulTransTo(ctx, threads, dst, src, false)
+}
+
+// SandwichTo32 implements Matrix32.
+func (s *Select) SandwichTo32(ctx context.Context, threads int, dst, src blas32.General) error {
+	return s.MulTransTo32(ctx, threads, dst, src, false)
 }
 
 // MulDiagTo implements Matrix.
