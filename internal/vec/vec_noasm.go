@@ -1,0 +1,9 @@
+//go:build !amd64 || noasm
+
+package vec
+
+func exp(dst, x []float64)     { expGeneric(dst, x) }
+func erf(dst, x []float64)     { erfGeneric(dst, x) }
+func erfc(dst, x []float64)    { erfcGeneric(dst, x) }
+func cdf(dst, x []float64)     { cdfGeneric(dst, x) }
+func density(dst, x []float64) { densityGeneric(dst, x) }
