@@ -18,11 +18,11 @@ type span struct{ off, n int }
 // maxArena is the largest size that a dry run counts to.
 const maxArena = math.MaxInt / 32
 
-// reset makes the whole arena free, of the size that the last dry run found if
-// this is not one itself.
-func (a *arena) reset(dry bool) {
-	if !dry && cap(a.data) < a.top {
-		a.data = make([]float64, a.top)
+// reset makes the whole arena free, of at least the given size if this is not
+// a dry run.
+func (a *arena) reset(size int, dry bool) {
+	if !dry && cap(a.data) < size {
+		a.data = make([]float64, size)
 	}
 	a.data = a.data[:cap(a.data)]
 	a.dry, a.free, a.end, a.top = dry, a.free[:0], 0, 0
@@ -85,4 +85,12 @@ func (a *arena) slice(s span, n int) []float64 {
 		return nil
 	}
 	return a.data[s.off : s.off+n : s.off+n]
+}
+
+// resize returns a slice of length n, s itself where it has room.
+func resize[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	return s[:n]
 }

@@ -186,7 +186,7 @@ func (b *Builder) Build() (*Network, error) {
 	if len(b.outputs) == 0 {
 		return nil, &covprop.ModelError{File: b.Model, Err: fmt.Errorf("the network has no output")}
 	}
-	n := &Network{graph: &graph{model: b.Model, tensors: b.tensors, nodes: b.nodes, outputs: b.outputs, evals: new(sync.Pool)}}
+	n := &Network{graph: &graph{model: b.Model, tensors: b.tensors, nodes: b.nodes, outputs: b.outputs, evals: new(sync.Pool), workspaces: newWorkspaces()}}
 	for _, t := range b.inputs {
 		x := b.tensors[t]
 		n.inputs = append(n.inputs, TensorInfo{Name: x.name, Shape: x.shape, Offset: n.inputDim, Len: x.n})

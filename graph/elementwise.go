@@ -15,14 +15,18 @@ func (r *run) elementwise(s *step) error {
 	for len(r.ws.moments) < len(s.nodes) {
 		r.ws.moments = append(r.ws.moments, layer.Moments{})
 	}
-	outs := make([]live, len(s.nodes))
+	r.ws.outs = resize(r.ws.outs, len(s.nodes))
+	outs := r.ws.outs
+	clear(outs)
 	for p, k := range s.nodes {
 		if err := r.marginals(&r.nodes[k], p, len(s.nodes) > 1, &outs[p]); err != nil {
 			return err
 		}
 	}
 	// The accuracy of a node covers its covariances within the step, too.
-	acc := make([]covprop.Accuracy, len(s.nodes))
+	r.ws.acc = resize(r.ws.acc, len(s.nodes))
+	acc := r.ws.acc
+	clear(acc)
 	for p := range s.nodes {
 		for q := range p {
 			a, err := r.pairOfNodes(s, p, q)
@@ -40,6 +44,14 @@ func (r *run) elementwise(s *step) error {
 		a, err := r.elementwiseSelf(d, p, s, &outs[p])
 		if err != nil {
 			return err
+		}
+		acc[p] = acc[p].And(a)
+		if r.dry || !r.ws.narrow || outs[p].cov.diagonal {
+			continue
+		}
+		v := r.ws.moments[p].Variance
+		if a, err = r.round32(block{n: len(v), diagonal: true, v: v}); err != nil {
+			return r.nodeError(d, err)
 		}
 		acc[p] = acc[p].And(a)
 	}
@@ -132,7 +144,7 @@ func (r *run) pairOfNodes(s *step, p, q int) (acc covprop.Accuracy, err error) {
 		r.ws.live[x].cov.fill(dst.m)
 		c.m = dst.m
 	}
-	return layer.CovarianceTo(r.ctx, dst.m, c.m, &r.ws.moments[p], &r.ws.moments[q], false, r.layer)
+	return r.covarianceTo(dst.m, c.m, &r.ws.moments[p], &r.ws.moments[q], false)
 }
 
 // elementwiseCross computes the covariances between the output of member p and
@@ -178,15 +190,14 @@ func (r *run) gainSelf(d *node, g layer.Gain) error {
 	dst := cross{a: d.out, b: d.in[0]}
 	dst.m, dst.place = r.ws.matrix(d.out, n, n)
 	r.ws.setCovariance(dst)
-	if r.dry {
-		return nil
-	}
 	src := x.cov.m
 	if x.cov.diagonal {
-		x.cov.fill(dst.m)
 		src = dst.m
+		if !r.dry {
+			x.cov.fill(dst.m)
+		}
 	}
-	return g.MulTo(r.ctx, r.layer.Threads, dst.m, src, false)
+	return r.mulTo(g, dst.m, src, false)
 }
 
 // elementwiseSelf computes the covariance of member p's output, in place where
@@ -211,7 +222,15 @@ func (r *run) elementwiseSelf(d *node, p int, s *step, y *live) (acc covprop.Acc
 		return acc, nil
 	}
 	m := &r.ws.moments[p]
-	return layer.CovarianceTo(r.ctx, y.cov.m, src, m, m, true, r.layer)
+	return r.covarianceTo(y.cov.m, src, m, m, true)
+}
+
+// covarianceTo is layer.CovarianceTo for blocks of either type.
+func (r *run) covarianceTo(dst, c matrix, f, g *layer.Moments, symmetric bool) (covprop.Accuracy, error) {
+	if dst.is32() {
+		return layer.CovarianceTo32(r.ctx, dst.general32(), c.general32(), f, g, symmetric, r.layer)
+	}
+	return layer.CovarianceTo(r.ctx, dst.general(), c.general(), f, g, symmetric, r.layer)
 }
 
 // soleUse reports whether x is the input of one member of the step and not

@@ -4,8 +4,6 @@ import (
 	"math"
 	"slices"
 
-	"gonum.org/v1/gonum/blas/blas64"
-
 	"github.com/covprop/covprop"
 	"github.com/covprop/covprop/layer"
 )
@@ -21,6 +19,12 @@ func (r *run) linear(d *node, rule layer.Linear, s *step) error {
 	y := live{}
 	y.mean, y.place = r.ws.vector(d.out, r.tensors[d.out].n)
 	before, place := r.variances(d)
+	var sum []float64
+	if r.ws.narrow {
+		var p span
+		sum, p = r.ws.vector(d.out, r.tensors[d.out].n)
+		defer r.ws.arena.release(p)
+	}
 	if !r.dry {
 		args := r.ws.args[:0]
 		for _, t := range d.in {
@@ -41,7 +45,15 @@ func (r *run) linear(d *node, rule layer.Linear, s *step) error {
 	acc := covprop.Accuracy{}
 	if !r.dry {
 		var err error
-		if acc, err = r.settle(d, rule, &y, before); err != nil {
+		if r.ws.narrow && !y.cov.diagonal {
+			acc, err = r.settle32(d, rule, &y, before, sum)
+		}
+		if err == nil {
+			var a covprop.Accuracy
+			a, err = r.settle(d, rule, &y, before)
+			acc = acc.Worse(a)
+		}
+		if err != nil {
 			return r.nodeError(d, err)
 		}
 	}
@@ -95,30 +107,21 @@ func (r *run) linearSelf(d *node, rule layer.Linear, s *step, dst *block) error 
 	a, x := rule.Matrix(0), &r.ws.live[d.in[0]]
 	if a.InPlace() && !x.cov.diagonal && r.dies(s, d.in[0]) && x.cov.place.n > 0 {
 		*dst, x.cov.place = x.cov, span{}
-		if r.dry {
-			return nil
-		}
-		if err := a.MulTo(r.ctx, r.layer.Threads, dst.m, dst.m, false); err != nil {
+		if err := r.mulTo(a, dst.m, dst.m, false); err != nil {
 			return err
 		}
-		return a.SandwichTo(r.ctx, r.layer.Threads, dst.m, dst.m)
+		return r.sandwichTo(a, dst.m, dst.m)
 	}
 	if c, ok := r.ws.covariance(d.out, d.in[0]); ok { // A Cov(x), as x stays
 		*dst = r.ws.dense(d.out, n)
-		if r.dry {
-			return nil
-		}
-		return a.SandwichTo(r.ctx, r.layer.Threads, dst.m, c.m)
+		return r.sandwichTo(a, dst.m, c.m)
 	}
 	if a.InPlace() && !x.cov.diagonal {
 		*dst = r.ws.dense(d.out, n)
-		if r.dry {
-			return nil
-		}
-		if err := a.MulTo(r.ctx, r.layer.Threads, dst.m, x.cov.m, false); err != nil {
+		if err := r.mulTo(a, dst.m, x.cov.m, false); err != nil {
 			return err
 		}
-		return a.SandwichTo(r.ctx, r.layer.Threads, dst.m, dst.m)
+		return r.sandwichTo(a, dst.m, dst.m)
 	}
 	half, place, err := r.half(d, a, x)
 	if err != nil {
@@ -129,24 +132,19 @@ func (r *run) linearSelf(d *node, rule layer.Linear, s *step, dst *block) error 
 		x.cov.place = span{}
 	}
 	*dst = r.ws.dense(d.out, n)
-	if !r.dry {
-		err = a.SandwichTo(r.ctx, r.layer.Threads, dst.m, half)
-	}
+	err = r.sandwichTo(a, dst.m, half)
 	r.ws.arena.release(place)
 	return err
 }
 
 // half computes A Cov(x) into scratch that the caller releases.
-func (r *run) half(d *node, a layer.Matrix, x *live) (blas64.General, span, error) {
+func (r *run) half(d *node, a layer.Matrix, x *live) (matrix, span, error) {
 	t, place := r.ws.matrix(d.out, r.tensors[d.out].n, x.cov.n)
-	if r.dry {
-		return t, place, nil
-	}
 	if x.cov.diagonal {
-		a.MulDiagTo(t, x.cov.v)
+		r.mulDiagTo(d.out, a, t, x.cov.v)
 		return t, place, nil
 	}
-	return t, place, a.MulTo(r.ctx, r.layer.Threads, t, x.cov.m, false)
+	return t, place, r.mulTo(a, t, x.cov.m, false)
 }
 
 // staysDiagonal reports whether the node's output has a diagonal covariance,
@@ -260,27 +258,21 @@ func (r *run) addCross(dst *cross, y Tensor, g layer.Gain, x, u Tensor) error {
 		dst.m, dst.place = r.ws.matrix(y, nu, n)
 	}
 	if (dst.a == y) == left {
-		switch {
-		case r.dry:
-			return nil
-		case left:
-			return g.MulTo(r.ctx, r.layer.Threads, dst.m, c.m, add)
+		if left {
+			return r.mulTo(g, dst.m, c.m, add)
 		}
-		return g.MulTransTo(r.ctx, r.layer.Threads, dst.m, c.m, add)
+		return r.mulTransTo(g, dst.m, c.m, add)
 	}
 	p, place := r.ws.matrix(y, dst.m.Cols, dst.m.Rows)
 	defer r.ws.arena.release(place)
-	if r.dry {
-		return nil
-	}
 	var err error
 	if left {
-		err = g.MulTo(r.ctx, r.layer.Threads, p, c.m, false)
+		err = r.mulTo(g, p, c.m, false)
 	} else {
-		err = g.MulTransTo(r.ctx, r.layer.Threads, p, c.m, false)
+		err = r.mulTransTo(g, p, c.m, false)
 	}
-	if err == nil {
-		addTransTo(dst.m, p)
+	if err == nil && !r.dry {
+		dst.m.addTrans(p)
 	}
 	return err
 }
@@ -292,21 +284,18 @@ func (r *run) addDiagonal(dst *cross, y Tensor, a layer.Matrix, u Tensor) error 
 	if dst.m.Rows == 0 {
 		dst.a, dst.b = y, u
 		dst.m, dst.place = r.ws.matrix(y, n, nu)
-		if !r.dry {
-			a.MulDiagTo(dst.m, r.ws.live[u].cov.v)
-		}
+		r.mulDiagTo(y, a, dst.m, r.ws.live[u].cov.v)
 		return nil
 	}
 	p, place := r.ws.matrix(y, n, nu)
 	defer r.ws.arena.release(place)
-	if r.dry {
-		return nil
-	}
-	a.MulDiagTo(p, r.ws.live[u].cov.v)
-	if dst.a == y {
-		addTo(dst.m, p)
-	} else {
-		addTransTo(dst.m, p)
+	r.mulDiagTo(y, a, p, r.ws.live[u].cov.v)
+	switch {
+	case r.dry:
+	case dst.a == y:
+		dst.m.add(p)
+	default:
+		dst.m.addTrans(p)
 	}
 	return nil
 }
@@ -330,11 +319,8 @@ func (r *run) gainCross(c cross, x, y Tensor, g layer.Gain, inPlace bool) error 
 		dst.m, dst.place = r.ws.matrix(y, shape[0], shape[1])
 	}
 	r.ws.setCovariance(dst)
-	switch {
-	case r.dry:
-		return nil
-	case left:
-		return g.MulTo(r.ctx, r.layer.Threads, dst.m, c.m, false)
+	if left {
+		return r.mulTo(g, dst.m, c.m, false)
 	}
-	return g.MulTransTo(r.ctx, r.layer.Threads, dst.m, c.m, false)
+	return r.mulTransTo(g, dst.m, c.m, false)
 }

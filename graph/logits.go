@@ -48,7 +48,7 @@ func (n *Network) Logits() (net *Network, ok bool) {
 	}
 	g := *n.graph
 	g.outputs, g.outputDim = []output{o}, o.Len
-	g.steps, g.evals = nil, new(sync.Pool)
+	g.steps, g.evals, g.workspaces = nil, new(sync.Pool), newWorkspaces()
 	g.schedule()
 	return &Network{graph: &g, opts: n.opts}, true
 }

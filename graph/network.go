@@ -42,6 +42,7 @@ type graph struct {
 	inputDim, outputDim int
 	steps               []step
 	evals               *sync.Pool // of *evaluation
+	workspaces          *sync.Pool // of *Workspace, for batches
 }
 
 // Options choose how a Network propagates. The zero value is the default: the
@@ -60,6 +61,11 @@ type Options struct {
 	Diagonal bool
 	// KeepInput adds the covariance between outputs and inputs to the result.
 	KeepInput bool
+	// Precision is the number of bits in which covariances are stored, 64 or
+	// 32; zero means 64. With 32 they take half the memory, and every node
+	// says what that costs; one whose variances would keep no digits is an
+	// error. Means and variances of activations stay in float64.
+	Precision int
 	// Strict makes it an error to linearise a node that has no better rule.
 	Strict bool
 	// Threads is the number of threads; zero means all processors. Results

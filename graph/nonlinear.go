@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 
+	"gonum.org/v1/gonum/blas/blas64"
+
 	"github.com/covprop/covprop"
 	"github.com/covprop/covprop/layer"
 )
@@ -21,24 +23,14 @@ func (r *run) nonlinear(d *node, rule layer.Nonlinear, s *step) error {
 		y.cov = r.ws.dense(d.out, n)
 	}
 	work, place := r.ws.vector(d.out, rule.WorkFloats(r.opts.Diagonal))
-	var acc covprop.Accuracy
-	var gains []layer.Gain
+	acc, gains, err := r.moments(d, rule, &y, work)
+	if err != nil {
+		if r.ctx.Err() != nil {
+			return err
+		}
+		return r.nodeError(d, err)
+	}
 	if !r.dry {
-		dst := layer.Response{Mean: y.mean, Variance: y.cov.v, Cov: y.cov.m, Work: work}
-		if !r.opts.Diagonal {
-			dst.Gain = make([]layer.Gain, len(d.in))
-		}
-		var err error
-		if acc, err = rule.MomentsTo(r.ctx, &dst, r.joint(d), r.layer); err == nil {
-			err = y.check()
-		}
-		if err != nil {
-			if r.ctx.Err() != nil {
-				return err
-			}
-			return r.nodeError(d, err)
-		}
-		gains = dst.Gain
 		for _, t := range d.in {
 			if x := &r.ws.live[t]; x.uncertain() {
 				y.nonGaussian = true
@@ -59,23 +51,69 @@ func (r *run) nonlinear(d *node, rule layer.Nonlinear, s *step) error {
 	return nil
 }
 
-// joint gathers the joint moments of the node's inputs.
-func (r *run) joint(d *node) *layer.Joint {
-	g := &layer.Joint{}
+// moments computes the moments of the node's output, and its gains. Float32
+// blocks are widened for it.
+func (r *run) moments(d *node, rule layer.Nonlinear, y *live, work []float64) (acc covprop.Accuracy, gains []layer.Gain, err error) {
+	in, widened := r.joint(d)
+	cov := y.cov.m
+	if r.ws.narrow && !r.opts.Diagonal {
+		var place span
+		cov, place = r.ws.wide(d.out, cov.Rows, cov.Cols)
+		widened = append(widened, place)
+	}
+	for _, place := range widened {
+		defer r.ws.arena.release(place)
+	}
+	if r.dry {
+		return acc, nil, nil
+	}
+	dst := layer.Response{Mean: y.mean, Variance: y.cov.v, Cov: cov.general(), Work: work}
+	if !r.opts.Diagonal {
+		dst.Gain = make([]layer.Gain, len(d.in))
+	}
+	if acc, err = rule.MomentsTo(r.ctx, &dst, in, r.layer); err != nil {
+		return acc, nil, err
+	}
+	if y.cov.m.is32() {
+		a, err := r.round32(block{n: y.cov.n, m: cov})
+		if err != nil {
+			return acc, nil, err
+		}
+		acc = acc.And(a)
+		y.cov.m.copyFrom(cov)
+	}
+	return acc, dst.Gain, y.check()
+}
+
+// joint gathers the joint moments of the node's inputs. The caller releases the
+// memory of blocks that had to be widened.
+func (r *run) joint(d *node) (g *layer.Joint, widened []span) {
+	g = &layer.Joint{}
+	dense := func(t Tensor, m matrix) blas64.General {
+		if r.ws.narrow && m.Rows > 0 {
+			w, place := r.ws.wide(t, m.Rows, m.Cols)
+			widened = append(widened, place)
+			if !r.dry {
+				w.copyFrom(m)
+			}
+			m = w
+		}
+		return m.general()
+	}
 	for i, t := range d.in {
 		x := &r.ws.live[t]
 		g.Mean = append(g.Mean, x.mean)
 		row := make([]layer.Block, i+1)
 		for j, u := range d.in[:i+1] {
 			if t == u {
-				row[j] = layer.Block{Diag: x.cov.v, Dense: x.cov.m}
+				row[j] = layer.Block{Diag: x.cov.v, Dense: dense(t, x.cov.m)}
 			} else if c, ok := r.ws.covariance(t, u); ok {
-				row[j] = layer.Block{Dense: c.m, Trans: c.a != t}
+				row[j] = layer.Block{Dense: dense(t, c.m), Trans: c.a != t}
 			}
 		}
 		g.Cov = append(g.Cov, row)
 	}
-	return g
+	return g, widened
 }
 
 // check reports moments that are not finite or not possible.

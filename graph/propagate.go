@@ -6,8 +6,6 @@ import (
 	"runtime"
 	"slices"
 
-	"gonum.org/v1/gonum/blas/blas64"
-
 	"github.com/covprop/covprop"
 	"github.com/covprop/covprop/layer"
 )
@@ -49,8 +47,10 @@ func (n *Network) PropagateTo(ctx context.Context, dst *covprop.Result, in covpr
 		return err
 	}
 	detach(dst, in)
-	r := run{Network: n, ws: ws, ctx: ctx, layer: n.layerOptions(), dst: dst}
-	return r.run(&in, diagonal)
+	ws.run = run{Network: n, ws: ws, ctx: ctx, layer: n.layerOptions(), dst: dst}
+	err := ws.run.run(&in, diagonal)
+	ws.run = run{}
+	return err
 }
 
 // PeakBytes returns the memory, in bytes, planned for the covariances of a
@@ -66,11 +66,33 @@ func (n *Network) PeakBytes() int64 {
 	return n.peak(&ws)
 }
 
-// plan makes a dry run in ws, which finds the size of its arena, and refuses
-// one over the limit.
+// A plan is the size of the arena that a dry run found, and what it depends
+// on. A workspace keeps the last one, so that runs of one network after the
+// other plan once.
+type plan struct {
+	floats int
+
+	graph                       *graph
+	diagonalInput               bool
+	diagonal, keepInput, narrow bool
+	order                       int
+	maxBytes                    int64
+}
+
+// plan makes a dry run in ws, if its last plan is another one's, which finds
+// the size of its arena, and refuses one over the limit.
 func (n *Network) plan(ctx context.Context, ws *Workspace, diagonal bool) error {
-	r := run{Network: n, ws: ws, ctx: ctx, dry: true}
-	if err := r.run(nil, diagonal); err != nil {
+	p := plan{
+		floats: ws.plan.floats, graph: n.graph, diagonalInput: diagonal,
+		diagonal: n.opts.Diagonal, keepInput: n.opts.KeepInput, narrow: n.opts.Precision == 32,
+		order: n.opts.Order, maxBytes: n.opts.MaxBytes,
+	}
+	if p == ws.plan {
+		return nil
+	}
+	ws.plan = plan{}
+	ws.run = run{Network: n, ws: ws, ctx: ctx, dry: true}
+	if err := ws.run.run(nil, diagonal); err != nil {
 		return err
 	}
 	limit := int64(addressSpace)
@@ -88,6 +110,8 @@ func (n *Network) plan(ctx context.Context, ws *Workspace, diagonal bool) error 
 		}
 		return e
 	}
+	p.floats = ws.arena.top
+	ws.plan = p
 	return nil
 }
 
@@ -101,7 +125,7 @@ func (n *Network) peak(ws *Workspace) int64 {
 	for _, u := range ws.units {
 		peak += 8 * int64(u)
 	}
-	return peak
+	return peak + 8*int64(ws.panelFloats)
 }
 
 // crossBytes is what a cross takes in the map of them, half empty at times.
@@ -125,6 +149,8 @@ func (n *Network) checkOptions() error {
 		return &covprop.InputError{What: "tolerance", Err: fmt.Errorf("is %v; it must lie between 0 and 1", o.Tol)}
 	case o.Order < 0 || o.Order > maxOrder:
 		return &covprop.InputError{What: "order", Err: fmt.Errorf("is %d; it must lie between 1 and %d", o.Order, maxOrder)}
+	case o.Precision != 0 && o.Precision != 32 && o.Precision != 64:
+		return &covprop.InputError{What: "precision", Err: fmt.Errorf("is %d; it must be 32 or 64", o.Precision)}
 	case o.TruncateDiagonal && o.Order == 0:
 		return &covprop.InputError{What: "order", Err: fmt.Errorf("is not set, but the diagonal is to be truncated after it")}
 	case o.KeepInput && o.Diagonal:
@@ -143,8 +169,15 @@ func (n *Network) layerOptions() layer.Options {
 	if threads == 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
-	return layer.Options{Tol: n.opts.Tol, Order: n.opts.Order, TruncateDiagonal: n.opts.TruncateDiagonal, Threads: threads, Strict: n.opts.Strict}
+	tol := n.opts.Tol
+	if tol == 0 && n.opts.Precision == 32 {
+		tol = tol32
+	}
+	return layer.Options{Tol: tol, Order: n.opts.Order, TruncateDiagonal: n.opts.TruncateDiagonal, Threads: threads, Strict: n.opts.Strict}
 }
+
+// tol32 is the default tolerance with covariances in float32: their rounding.
+const tol32 = 0x1p-23
 
 // A run is one propagation, or the dry run that plans it: then it only
 // allocates and frees, in the same order, and computes nothing.
@@ -163,7 +196,7 @@ type run struct {
 // run propagates in, whose covariance is diagonal or dense; in is nil in a dry
 // run.
 func (r *run) run(in *covprop.Gaussian, diagonal bool) error {
-	r.ws.reset(len(r.tensors), r.dry)
+	r.ws.reset(len(r.tensors), r.opts.Precision == 32, r.dry)
 	r.load(in, diagonal)
 	if !r.dry {
 		r.dst.Nodes = r.dst.Nodes[:0]
@@ -212,25 +245,22 @@ func (g *graph) nodesInSteps() (n int) {
 }
 
 // load makes the input tensors live. Their covariances are views of the
-// caller's.
+// caller's, or copies where the type differs.
 func (r *run) load(in *covprop.Gaussian, diagonal bool) {
 	for i, info := range r.inputs {
 		t := r.inputTensors[i]
 		r.ws.keep(t, live{})
 		l := &r.ws.live[t]
-		l.cov = block{n: info.Len, m: blas64.General{Rows: info.Len, Cols: info.Len, Stride: r.inputDim}}
 		if diagonal || r.opts.Diagonal {
 			l.cov = r.ws.diagonal(t, info.Len)
+		} else {
+			l.cov = block{n: info.Len}
+			l.cov.m, l.cov.place = r.loadBlock(in, i, i)
 		}
 		if r.dry {
 			continue
 		}
 		l.mean = in.Mean[info.Offset : info.Offset+info.Len]
-		if !l.cov.diagonal {
-			raw := in.Cov.(*covprop.Dense).RawMatrix()
-			l.cov.m = view(raw, info.Offset, info.Offset, info.Len, info.Len)
-			continue
-		}
 		for k := range l.cov.v {
 			l.cov.v[k] = in.Cov.At(info.Offset+k, info.Offset+k)
 		}
@@ -242,20 +272,30 @@ func (r *run) load(in *covprop.Gaussian, diagonal bool) {
 	if diagonal {
 		return
 	}
-	for i, a := range r.inputs {
-		for j, b := range r.inputs[:i] {
-			c := cross{a: r.inputTensors[i], b: r.inputTensors[j], m: blas64.General{Rows: a.Len, Cols: b.Len}}
-			if !r.dry {
-				c.m = view(in.Cov.(*covprop.Dense).RawMatrix(), a.Offset, b.Offset, a.Len, b.Len)
-			}
+	for i := range r.inputs {
+		for j := range i {
+			c := cross{a: r.inputTensors[i], b: r.inputTensors[j]}
+			c.m, c.place = r.loadBlock(in, i, j)
 			r.ws.setCovariance(c)
 		}
 	}
 }
 
-// view returns the r x c block of a whose first entry is (i, j).
-func view(a blas64.General, i, j, r, c int) blas64.General {
-	return blas64.General{Rows: r, Cols: c, Stride: a.Stride, Data: a.Data[i*a.Stride+j : (i+r-1)*a.Stride+j+c]}
+// loadBlock returns the covariance between inputs i and j.
+func (r *run) loadBlock(in *covprop.Gaussian, i, j int) (m matrix, place span) {
+	a, b := &r.inputs[i], &r.inputs[j]
+	m = matrix{Rows: a.Len, Cols: b.Len, Stride: r.inputDim}
+	if !r.dry {
+		m = matrixOf(in.Cov.(*covprop.Dense).RawMatrix()).view(a.Offset, b.Offset, a.Len, b.Len)
+	}
+	if !r.ws.narrow {
+		return m, span{}
+	}
+	n, place := r.ws.matrix(r.inputTensors[i], a.Len, b.Len)
+	if !r.dry {
+		n.copyFrom(m)
+	}
+	return n, place
 }
 
 // report adds the accuracy of a node to the result.

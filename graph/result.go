@@ -3,7 +3,6 @@ package graph
 import (
 	"math"
 
-	"gonum.org/v1/gonum/blas/blas64"
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/covprop/covprop"
@@ -109,7 +108,7 @@ func (r *run) finishDense() {
 	clear(raw.Data)
 	for i := range r.outputs {
 		for j := range i + 1 {
-			r.outputBlock(raw, &r.outputs[i], &r.outputs[j])
+			r.outputBlock(matrixOf(raw), &r.outputs[i], &r.outputs[j])
 		}
 	}
 }
@@ -123,18 +122,18 @@ func (r *run) inputCov() *mat.Dense {
 			continue
 		}
 		for k, in := range r.inputs {
-			dst := view(raw, o.Offset, in.Offset, o.Len, in.Len)
+			dst := matrixOf(raw).view(o.Offset, in.Offset, o.Len, in.Len)
 			t := r.inputTensors[k]
 			cov := &r.ws.live[t].cov
 			switch c, ok := r.ws.covariance(o.tensor, t); {
 			case o.tensor == t && cov.diagonal:
 				cov.fill(dst)
 			case o.tensor == t:
-				addTo(dst, cov.m)
+				dst.copyFrom(cov.m)
 			case ok && c.a == o.tensor:
-				addTo(dst, c.m)
+				dst.copyFrom(c.m)
 			case ok:
-				addTransTo(dst, c.m)
+				dst.copyTrans(c.m)
 			}
 		}
 	}
@@ -145,35 +144,30 @@ func (r *run) inputCov() *mat.Dense {
 
 // outputBlock writes the covariance between two outputs to both its places in
 // raw.
-func (r *run) outputBlock(raw blas64.General, a, b *output) {
+func (r *run) outputBlock(raw matrix, a, b *output) {
 	if a.value != nil || b.value != nil {
 		return
 	}
-	set := func(i, j int, v float64) {
-		raw.Data[(a.Offset+i)*raw.Stride+b.Offset+j] = v
-		raw.Data[(b.Offset+j)*raw.Stride+a.Offset+i] = v
-	}
-	var m blas64.General
-	trans := false
+	ab, ba := raw.view(a.Offset, b.Offset, a.Len, b.Len), raw.view(b.Offset, a.Offset, b.Len, a.Len)
 	if a.tensor == b.tensor {
 		cov := &r.ws.live[a.tensor].cov
-		if cov.diagonal {
-			for i, v := range cov.v {
-				set(i, i, v)
-			}
-			return
-		}
-		m = cov.m
-	} else if c, ok := r.ws.covariance(a.tensor, b.tensor); ok {
-		m, trans = c.m, c.a != a.tensor
-	}
-	for i := range m.Rows {
-		for j, v := range m.Data[i*m.Stride:][:m.Cols] {
-			if trans {
-				set(j, i, v)
+		for _, dst := range [...]matrix{ab, ba} {
+			if cov.diagonal {
+				cov.fill(dst)
 			} else {
-				set(i, j, v)
+				dst.copyFrom(cov.m)
 			}
 		}
+		return
+	}
+	c, ok := r.ws.covariance(a.tensor, b.tensor)
+	switch {
+	case !ok:
+	case c.a == a.tensor:
+		ab.copyFrom(c.m)
+		ba.copyTrans(c.m)
+	default:
+		ba.copyFrom(c.m)
+		ab.copyTrans(c.m)
 	}
 }

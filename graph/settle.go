@@ -21,7 +21,7 @@ func (r *run) settle(d *node, rule layer.Linear, y *live, before []float64) (acc
 		}
 		v := y.cov.variance(i)
 		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return acc, fmt.Errorf("the variance of element %d is %v: the values overflow float64", i, v)
+			return acc, fmt.Errorf("the variance of element %d is %v: the values overflow %s", i, v, r.precision())
 		}
 		if v >= 0 {
 			continue
@@ -41,18 +41,18 @@ func (r *run) settle(d *node, rule layer.Linear, y *live, before []float64) (acc
 // and all its covariances to zero.
 func (r *run) makeCertain(t Tensor, y *live, i int) {
 	for j := range y.cov.m.Rows {
-		y.cov.m.Data[i*y.cov.m.Stride+j] = 0
-		y.cov.m.Data[j*y.cov.m.Stride+i] = 0
+		y.cov.m.set(i, j, 0)
+		y.cov.m.set(j, i, 0)
 	}
 	for _, u := range r.ws.alive {
 		c, ok := r.ws.covariance(t, u)
 		switch {
 		case !ok:
 		case c.a == t:
-			clear(c.m.Data[i*c.m.Stride:][:c.m.Cols])
+			c.m.zeroRow(i)
 		default:
 			for j := range c.m.Rows {
-				c.m.Data[j*c.m.Stride+i] = 0
+				c.m.set(j, i, 0)
 			}
 		}
 	}

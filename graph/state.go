@@ -2,9 +2,9 @@ package graph
 
 import (
 	"context"
+	"sync"
 
-	"gonum.org/v1/gonum/blas/blas64"
-
+	"github.com/covprop/covprop"
 	"github.com/covprop/covprop/layer"
 )
 
@@ -16,9 +16,9 @@ var background = context.Background()
 type block struct {
 	n        int
 	diagonal bool
-	v        []float64      // (n) if diagonal
-	m        blas64.General // (n, n) otherwise
-	place    span           // in the arena; empty if the memory is the caller's
+	v        []float64 // (n) if diagonal
+	m        matrix    // (n, n) otherwise
+	place    span      // in the arena; empty if the memory is the caller's
 }
 
 // variance returns the variance of element i.
@@ -26,15 +26,14 @@ func (b *block) variance(i int) float64 {
 	if b.diagonal {
 		return b.v[i]
 	}
-	return b.m.Data[i*b.m.Stride+i]
+	return b.m.at(i, i)
 }
 
 // fill writes a diagonal block to dst as a full matrix.
-func (b *block) fill(dst blas64.General) {
+func (b *block) fill(dst matrix) {
 	for i, v := range b.v {
-		d := dst.Data[i*dst.Stride:][:dst.Cols]
-		clear(d)
-		d[i] = v
+		dst.zeroRow(i)
+		dst.set(i, i, v)
 	}
 }
 
@@ -52,7 +51,7 @@ type live struct {
 // stored one way round.
 type cross struct {
 	a, b  Tensor
-	m     blas64.General
+	m     matrix
 	place span
 }
 
@@ -68,18 +67,30 @@ type Workspace struct {
 	moments []layer.Moments     // by member of an elementwise step
 	args    [][]float64
 	units   []int // by member: the float64 planned for its moments
+
+	narrow      bool // blocks of covariances are stored in float32
+	panelFloats int  // planned for panel
+	panel       []float64
+
+	outs    []live             // of the members of an elementwise step
+	acc     []covprop.Accuracy // of those
+	run     run                // the one that uses the workspace
+	plan    plan
 	largest struct {
 		tensor Tensor
 		bytes  int64
 	}
 }
 
+func newWorkspaces() *sync.Pool { return &sync.Pool{New: func() any { return NewWorkspace() }} }
+
 // NewWorkspace returns an empty workspace.
 func NewWorkspace() *Workspace { return &Workspace{} }
 
 // reset makes the workspace ready for a run, dry or not.
-func (w *Workspace) reset(tensors int, dry bool) {
-	w.arena.reset(dry)
+func (w *Workspace) reset(tensors int, narrow, dry bool) {
+	w.narrow = narrow
+	w.arena.reset(w.plan.floats, dry)
 	if cap(w.live) < tensors {
 		w.live = make([]live, tensors)
 	}
@@ -90,10 +101,11 @@ func (w *Workspace) reset(tensors int, dry bool) {
 		w.cross = make(map[[2]Tensor]cross)
 	}
 	clear(w.cross)
-	w.crosses = 0
-	w.largest.tensor, w.largest.bytes = 0, 0
 	if dry {
+		w.crosses = 0
+		w.largest.tensor, w.largest.bytes = 0, 0
 		w.units = w.units[:0]
+		w.panelFloats = 0
 	}
 }
 
@@ -132,9 +144,19 @@ func (w *Workspace) dense(t Tensor, n int) block {
 }
 
 // matrix allocates an r x c matrix on behalf of tensor t.
-func (w *Workspace) matrix(t Tensor, r, c int) (blas64.General, span) {
+func (w *Workspace) matrix(t Tensor, r, c int) (matrix, span) {
+	if !w.narrow {
+		return w.wide(t, r, c)
+	}
+	n := (r*c + 1) / 2
+	p := w.alloc(t, n)
+	return narrowed(w.arena.slice(p, n), r, c), p
+}
+
+// wide is matrix with float64, whatever the run's type.
+func (w *Workspace) wide(t Tensor, r, c int) (matrix, span) {
 	p := w.alloc(t, r*c)
-	return blas64.General{Rows: r, Cols: c, Stride: c, Data: w.arena.slice(p, r*c)}, p
+	return matrix{Rows: r, Cols: c, Stride: c, f64: w.arena.slice(p, r*c)}, p
 }
 
 // keep makes l the state of tensor t.

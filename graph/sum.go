@@ -1,9 +1,6 @@
 package graph
 
 import (
-	"gonum.org/v1/gonum/blas/blas64"
-
-	"github.com/covprop/covprop/internal/kernel"
 	"github.com/covprop/covprop/layer"
 )
 
@@ -16,7 +13,7 @@ func (r *run) sumSelf(d *node, rule layer.Linear, s *step, dst *block) error {
 	}
 	*dst = r.ws.dense(d.out, r.tensors[d.out].n)
 	if !r.dry {
-		clear(dst.m.Data)
+		dst.m.zero()
 	}
 	for i, t := range d.in {
 		for j, u := range d.in[:i] {
@@ -35,12 +32,12 @@ func (r *run) sumSelf(d *node, rule layer.Linear, s *step, dst *block) error {
 		}
 	}
 	if !r.dry {
-		addOwnTranspose(dst.m)
+		dst.m.addOwnTranspose()
 	}
 	for i, t := range d.in {
 		half, place, err := r.half(d, rule.Matrix(i), &r.ws.live[t])
-		if err == nil && !r.dry {
-			err = rule.Matrix(i).MulTransTo(r.ctx, r.layer.Threads, dst.m, half, true)
+		if err == nil {
+			err = r.mulTransTo(rule.Matrix(i), dst.m, half, true)
 		}
 		r.ws.arena.release(place)
 		if err != nil {
@@ -48,7 +45,7 @@ func (r *run) sumSelf(d *node, rule layer.Linear, s *step, dst *block) error {
 		}
 	}
 	if !r.dry {
-		kernel.Mirror(dst.m)
+		dst.m.mirror()
 	}
 	return nil
 }
@@ -56,19 +53,16 @@ func (r *run) sumSelf(d *node, rule layer.Linear, s *step, dst *block) error {
 // sumCross adds A_i C A_j' to dst, C = Cov(x_i, x_j) being stored in c one way
 // or the other; stored the other way it adds the transpose, which makes no
 // difference to M + M'.
-func (r *run) sumCross(d *node, rule layer.Linear, dst blas64.General, i, j int, c cross) error {
+func (r *run) sumCross(d *node, rule layer.Linear, dst matrix, i, j int, c cross) error {
 	if c.a != d.in[i] {
 		i, j = j, i
 	}
 	half, place := r.ws.matrix(d.out, dst.Rows, c.m.Cols)
 	defer r.ws.arena.release(place)
-	if r.dry {
-		return nil
-	}
-	if err := rule.Matrix(i).MulTo(r.ctx, r.layer.Threads, half, c.m, false); err != nil {
+	if err := r.mulTo(rule.Matrix(i), half, c.m, false); err != nil {
 		return err
 	}
-	return rule.Matrix(j).MulTransTo(r.ctx, r.layer.Threads, dst, half, true)
+	return r.mulTransTo(rule.Matrix(j), dst, half, true)
 }
 
 // reusable returns an input whose dense block can become that of the output,
@@ -117,20 +111,20 @@ func (r *run) sumInPlace(d *node, rule layer.Linear, s *step, k int, dst *block)
 				return err
 			}
 			if !r.dry {
-				addTo(dst.m, p)
-				addTransTo(dst.m, p)
+				dst.m.add(p)
+				dst.m.addTrans(p)
 			}
 			r.ws.arena.release(place)
 		}
 	}
 	if !r.dry {
-		kernel.Mirror(dst.m)
+		dst.m.mirror()
 	}
 	return nil
 }
 
 // addSelf adds A Cov(t) A' to dst.
-func (r *run) addSelf(d *node, a layer.Matrix, s *step, t Tensor, dst blas64.General) error {
+func (r *run) addSelf(d *node, a layer.Matrix, s *step, t Tensor, dst matrix) error {
 	x := &r.ws.live[t].cov
 	if !x.diagonal {
 		p, place := r.overwrite(d, x.m, x.place.n > 0 && r.dies(s, t))
@@ -138,7 +132,7 @@ func (r *run) addSelf(d *node, a layer.Matrix, s *step, t Tensor, dst blas64.Gen
 		if err := r.sandwich(p, x.m, a, a); err != nil || r.dry {
 			return err
 		}
-		addTo(dst, p)
+		dst.add(p)
 		return nil
 	}
 	if a.KeepsDiagonal() {
@@ -149,13 +143,13 @@ func (r *run) addSelf(d *node, a layer.Matrix, s *step, t Tensor, dst blas64.Gen
 		}
 		a.SquareMulTo(v, x.v, false)
 		for i, w := range v {
-			dst.Data[i*dst.Stride+i] += w
+			dst.set(i, i, dst.at(i, i)+w)
 		}
 		return nil
 	}
 	half, place, err := r.half(d, a, &r.ws.live[t])
-	if err == nil && !r.dry {
-		err = a.MulTransTo(r.ctx, r.layer.Threads, dst, half, true)
+	if err == nil {
+		err = r.mulTransTo(a, dst, half, true)
 	}
 	r.ws.arena.release(place)
 	return err
@@ -163,7 +157,7 @@ func (r *run) addSelf(d *node, a layer.Matrix, s *step, t Tensor, dst blas64.Gen
 
 // overwrite returns m itself if it is not needed any more, else scratch of its
 // shape, which the caller releases.
-func (r *run) overwrite(d *node, m blas64.General, dies bool) (blas64.General, span) {
+func (r *run) overwrite(d *node, m matrix, dies bool) (matrix, span) {
 	if dies {
 		return m, span{}
 	}
@@ -171,55 +165,9 @@ func (r *run) overwrite(d *node, m blas64.General, dies bool) (blas64.General, s
 }
 
 // sandwich computes dst = A src B', where dst may be src.
-func (r *run) sandwich(dst, src blas64.General, a, b layer.Matrix) error {
-	if r.dry {
-		return nil
-	}
-	if err := a.MulTo(r.ctx, r.layer.Threads, dst, src, false); err != nil {
+func (r *run) sandwich(dst, src matrix, a, b layer.Matrix) error {
+	if err := r.mulTo(a, dst, src, false); err != nil {
 		return err
 	}
-	return b.MulTransTo(r.ctx, r.layer.Threads, dst, dst, false)
-}
-
-// tile is the side of the squares in which matrices are transposed: two fit
-// into the first level cache.
-const tile = 32
-
-// addTo computes dst += a.
-func addTo(dst, a blas64.General) {
-	for i := range a.Rows {
-		d := dst.Data[i*dst.Stride:][:a.Cols]
-		for j, v := range a.Data[i*a.Stride:][:a.Cols] {
-			d[j] += v
-		}
-	}
-}
-
-// addTransTo computes dst += a'.
-func addTransTo(dst, a blas64.General) {
-	for i0 := 0; i0 < a.Rows; i0 += tile {
-		for j0 := 0; j0 < a.Cols; j0 += tile {
-			for i := i0; i < min(i0+tile, a.Rows); i++ {
-				row := a.Data[i*a.Stride:][:a.Cols]
-				for j := j0; j < min(j0+tile, a.Cols); j++ {
-					dst.Data[j*dst.Stride+i] += row[j]
-				}
-			}
-		}
-	}
-}
-
-// addOwnTranspose computes a = a + a'.
-func addOwnTranspose(a blas64.General) {
-	for i0 := 0; i0 < a.Rows; i0 += tile {
-		for j0 := 0; j0 <= i0; j0 += tile {
-			for i := i0; i < min(i0+tile, a.Rows); i++ {
-				for j := j0; j < min(j0+tile, i+1); j++ {
-					p, q := &a.Data[i*a.Stride+j], &a.Data[j*a.Stride+i]
-					*p += *q
-					*q = *p
-				}
-			}
-		}
-	}
+	return r.mulTransTo(b, dst, dst, false)
 }

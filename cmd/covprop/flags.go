@@ -57,6 +57,7 @@ func (f *inputFlags) check() error {
 type methodFlags struct {
 	Order     *int      `placeholder:"K" help:"Fixed order of the covariance series (moment); excludes --tol."`
 	Tol       *float64  `placeholder:"T" help:"Certified tolerance, relative to the standard deviations (moment, diagonal; default: 1e-9)."`
+	Precision int       `enum:"64,32" default:"64" placeholder:"BITS" help:"Bits in which covariances are kept: 64, or 32 for half the memory (moment; default: ${default})."`
 	Samples   int       `default:"10000" placeholder:"N" help:"Number of Monte Carlo samples (default: ${default})."`
 	Seed      uint64    `default:"1" placeholder:"S" help:"Seed of the Monte Carlo samples (default: ${default})."`
 	Threads   *int      `placeholder:"N" help:"Number of threads (default: one a processor)."`
@@ -77,6 +78,8 @@ func (f *methodFlags) check(methods ...string) error {
 		return usagef("--order has no meaning for the method %s: it is the order of the covariance series of the method moment", strings.Join(methods, ", "))
 	case f.Tol != nil && !analytic:
 		return usagef("--tol has no meaning for the method %s: it is the tolerance of the methods moment and diagonal", strings.Join(methods, ", "))
+	case f.Precision != 64 && !slices.Contains(methods, moment):
+		return usagef("--precision has no meaning for the method %s: it is that of the covariances of the method moment", strings.Join(methods, ", "))
 	case f.Samples < 2:
 		return usagef("--samples must be at least 2, not %d", f.Samples)
 	case f.Seed == 0:

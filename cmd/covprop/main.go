@@ -25,6 +25,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/covprop/covprop/internal/cpu"
 )
 
 type cli struct {
@@ -65,6 +67,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 	)
 	k, err := parser.Parse(args)
+	if err == nil {
+		err = cpu.Err()
+	}
 	switch {
 	case helped:
 		return 0

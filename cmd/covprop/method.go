@@ -81,6 +81,9 @@ func (t *task) propagator(progress func(done, total int)) covprop.Propagator {
 		MaxBytes:  t.flags.maxBytes(),
 		Progress:  progress,
 	}
+	if t.method == moment {
+		o.Precision = t.flags.Precision
+	}
 	if t.flags.Order != nil {
 		o.Order = *t.flags.Order
 	}

@@ -5,6 +5,7 @@ import (
 	"runtime"
 
 	"github.com/covprop/covprop"
+	"github.com/covprop/covprop/internal/cpu"
 )
 
 type versionCmd struct {
@@ -17,7 +18,8 @@ func (c *versionCmd) Run(e *env) error {
 			Schema  int    `json:"schema"`
 			Version string `json:"version"`
 			Go      string `json:"go"`
-		}{1, covprop.Version, runtime.Version()})
+			ISA     string `json:"isa"`
+		}{1, covprop.Version, runtime.Version(), cpu.Current().String()})
 	}
-	return e.print(fmt.Appendf(nil, "covprop %s\n%s %s/%s\n", covprop.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH))
+	return e.print(fmt.Appendf(nil, "covprop %s\n%s %s/%s, %s kernels\n", covprop.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH, cpu.Current()))
 }

@@ -1,0 +1,123 @@
+package graph_test
+
+import (
+	"context"
+	"errors"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/covprop/covprop"
+	"github.com/covprop/covprop/activation"
+	"github.com/covprop/covprop/graph"
+	"github.com/covprop/covprop/layer"
+)
+
+// TestPrecision32 compares graphs of all kinds of rules with covariances in
+// float32 with the same in float64. Every node states what float32 costs its
+// variances; what reaches the outputs must be within the sum of that, which
+// the nodes after it may amplify: tenfold. Most graphs must not be refused.
+func TestPrecision32(t *testing.T) {
+	seeds := uint64(60)
+	if testing.Short() {
+		seeds = 6
+	}
+	ws := graph.NewWorkspace()
+	refused := 0
+	for seed := range seeds {
+		rng := rand.New(rand.NewPCG(seed, 99))
+		net := richDAG(rng).network()
+		in := randomInput(rng, net.InputDim(), seed%4 == 0)
+		want := must(net.With(graph.Options{Tol: 1e-10, KeepInput: seed%3 > 0}).Propagate(context.Background(), in))
+		var got covprop.Result
+		err := net.With(graph.Options{Tol: 1e-10, Precision: 32, KeepInput: seed%3 > 0}).PropagateTo(context.Background(), &got, in, ws)
+		if err != nil {
+			var model *covprop.ModelError
+			if !errors.As(err, &model) || !strings.Contains(err.Error(), "float32") {
+				t.Errorf("seed %d: %v", seed, err)
+			}
+			refused++
+			continue
+		}
+		stated := 0x1p-22
+		for _, n := range got.Nodes {
+			if n.Status == covprop.Approximate && strings.Contains(n.Reason, "float32") {
+				stated += n.Bound
+			}
+		}
+		for i, m := range want.Mean {
+			si := math.Sqrt(want.Cov.At(i, i))
+			if d := math.Abs(got.Mean[i] - m); !(d <= 10*stated*(si+1e-2*math.Abs(m)+1e-4)) {
+				t.Errorf("seed %d: mean %d is %v, in float64 %v (stated %.2g)", seed, i, got.Mean[i], m, stated)
+			}
+			for j := range i + 1 {
+				sj := math.Sqrt(want.Cov.At(j, j))
+				if d := math.Abs(got.Cov.At(i, j) - want.Cov.At(i, j)); !(d <= 10*stated*(si*sj+1e-6)) {
+					t.Errorf("seed %d: covariance (%d,%d) is %v, in float64 %v (stated %.2g)", seed, i, j, got.Cov.At(i, j), want.Cov.At(i, j), stated)
+				}
+			}
+			for j := range in.Dim() {
+				if got.InputCov == nil {
+					break
+				}
+				sj := math.Sqrt(in.Cov.At(j, j))
+				if d := math.Abs(got.InputCov.At(i, j) - want.InputCov.At(i, j)); !(d <= 10*stated*(si*sj+1e-6)) {
+					t.Errorf("seed %d: covariance of %d with input %d is %v, in float64 %v (stated %.2g)", seed, i, j, got.InputCov.At(i, j), want.InputCov.At(i, j), stated)
+				}
+			}
+		}
+	}
+	t.Logf("%d of %d refused", refused, seeds)
+	if refused > int(seeds)/3 {
+		t.Errorf("%d of %d graphs were refused", refused, seeds)
+	}
+}
+
+// TestPrecision32Memory: half the memory, a little more for small parts.
+func TestPrecision32Memory(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	net := mlp(rng, 500, 2000, 2000, 2)
+	wide, narrow := net.PeakBytes(), net.With(graph.Options{Precision: 32}).PeakBytes()
+	if float64(narrow) > .57*float64(wide) {
+		t.Errorf("float32 takes %d bytes, float64 %d", narrow, wide)
+	}
+}
+
+// TestPrecision32Refused: a difference of two elements that agree in all but
+// the seventh digit has no digits in float32, and a variance of 1e50 no
+// number. A small one says what it loses.
+func TestPrecision32Refused(t *testing.T) {
+	b := builder{graph.NewBuilder()}
+	x := b.input(2)
+	y := b.add("difference", must(layer.NewAffine([]float64{1, -1}, nil, 1, 2, 1, 1)), x)
+	z := b.act(activation.ReLU(), 1, y)
+	net := b.build(z)
+	run := func(rho, v float64) (covprop.Result, error) {
+		cov := must(covprop.NewDense(2, []float64{v, rho * v, rho * v, v}))
+		return net.With(graph.Options{Precision: 32}).Propagate(context.Background(), covprop.Gaussian{Mean: []float64{1, 2}, Cov: cov})
+	}
+	for _, c := range []struct {
+		rho, v float64
+		want   string
+	}{
+		{1 - 1e-7, 1, "--precision 64"},
+		{0, 1e50, "overflow float32"},
+	} {
+		_, err := run(c.rho, c.v)
+		var model *covprop.ModelError
+		if !errors.As(err, &model) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("correlation %v, variance %v: %v, want an error about %q", c.rho, c.v, err, c.want)
+		}
+	}
+	if _, err := run(.9, 1); err != nil {
+		t.Error(err)
+	}
+	res, err := run(.5, 1e-33)
+	if err != nil || res.Nodes[0].Status != covprop.Approximate || res.Nodes[0].Bound < 1 {
+		t.Errorf("a variance of 1e-33 gives %v, %v; want a statement", res.Nodes, err)
+	}
+	if _, err := net.With(graph.Options{Precision: 16}).Propagate(context.Background(), covprop.Gaussian{Mean: []float64{1, 2}, Cov: covprop.Diagonal{1, 1}}); err == nil {
+		t.Error("a precision of 16 bits was accepted")
+	}
+}
