@@ -60,10 +60,12 @@ func multiply[M General](ctx context.Context, threads int, dst, a, b M, s shape)
 	switch d := any(dst).(type) {
 	case blas64.General:
 		a, b := any(a).(blas64.General), any(b).(blas64.General)
-		return product[float64]{shape: s, dst: of64(d), a: of64(a), b: of64(b)}.checked(ctx, threads)
+		p := product[float64]{shape: s, dst: of64(d), a: of64(a), b: of64(b)}
+		return p.checked(ctx, threads)
 	case blas32.General:
 		a, b := any(a).(blas32.General), any(b).(blas32.General)
-		return product[float32]{shape: s, dst: of32(d), a: of32(a), b: of32(b)}.checked(ctx, threads)
+		p := product[float32]{shape: s, dst: of32(d), a: of32(a), b: of32(b)}
+		return p.checked(ctx, threads)
 	}
 	panic("unreachable")
 }
@@ -109,7 +111,7 @@ type product[T float] struct {
 
 // checked panics if the shapes do not agree, settles what is empty and hands
 // the rest to run.
-func (p product[T]) checked(ctx context.Context, threads int) error {
+func (p *product[T]) checked(ctx context.Context, threads int) error {
 	k, n := p.b.rows, p.b.cols
 	if p.trans {
 		k, n = n, k

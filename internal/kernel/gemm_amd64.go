@@ -69,20 +69,32 @@ func transposeVectors[T float](dst, src matrix[T]) (rows, cols int) {
 		return 0, 0
 	}
 	size := sizeOf[T]()
-	q := 32 / size
+	q := 32 / size // entries of a vector
 	rows, cols = src.rows/q*q, src.cols/q*q
-	// Few columns of src at a time: the rows of dst may share a set of the
-	// first-level cache.
-	for j := 0; j < cols; j += 2 * q {
-		blocks := min(2, (cols-j)/q)
-		for i := 0; i < rows; i += q {
-			switch d := any(dst.at(j, i)).(type) {
-			case *float64:
-				transpose64AVX2(d, any(src.at(i, j)).(*float64), dst.stride*size, src.stride*size, blocks)
-			case *float32:
-				transpose32AVX2(d, any(src.at(i, j)).(*float32), dst.stride*size, src.stride*size, blocks)
+	// Of large matrices a block of src at a time, which touches few pages, and
+	// few columns of it: their rows of dst may share a set of the cache.
+	height, width := rows, cols
+	if dst.stride*size >= 1024 {
+		height, width = 64, 2*q
+	}
+	for i0 := 0; i0 < rows; i0 += height {
+		for j := 0; j < cols; j += width {
+			blocks := min(width, cols-j) / q
+			for i := i0; i < min(i0+height, rows); i += q {
+				transposeStrip(dst.at(j, i), src.at(i, j), dst.stride*size, src.stride*size, blocks)
 			}
 		}
 	}
 	return rows, cols
+}
+
+// transposeStrip transposes square blocks, side by side in src, one below the
+// other in dst; ds and ss are the bytes between rows.
+func transposeStrip[T float](dst, src *T, ds, ss, blocks int) {
+	switch d := any(dst).(type) {
+	case *float64:
+		transpose64AVX2(d, any(src).(*float64), ds, ss, blocks)
+	case *float32:
+		transpose32AVX2(d, any(src).(*float32), ds, ss, blocks)
+	}
 }

@@ -16,12 +16,11 @@ import (
 // the other sizes are not.
 const (
 	blockRows  = 96
-	blockCols  = 2048
+	blockCols  = 1024
 	blockDepth = 256
 	spanCols   = 512 // columns of one task
 
-	// directStrips is the number of strips of rows up to which packing b costs
-	// more than it saves.
+	// directStrips is the number of strips of rows up to which b is not packed.
 	directStrips = 8
 )
 
@@ -29,28 +28,34 @@ const (
 // of the inner dimension. Its tasks share the packed panels of b: each is a
 // span of columns of a block of rows, or all columns up to the diagonal.
 type phase[T float] struct {
-	*product[T]
+	product[T]
 	isa            cpu.ISA
 	h, w           int // of a tile
 	j0, j1, k0, k1 int
-	strips, blocks int  // strips of at most h rows, in blocks
-	spans          int  // of columns
-	direct         bool // full panels of b are read where they are
-	packed         []T  // panels (k1-k0, w) of b
+	strips, blocks int // strips of at most h rows, in blocks
+	spans          int // of columns
+	packed         []T // panels (k1-k0, w) of b
+	// direct says that b is read where it is, a last panel that is not full
+	// excepted: with few rows packing costs more than it saves.
+	direct bool
 }
 
 // runPacked computes the product by blocks.
 func (p *product[T]) runPacked(ctx context.Context, threads int, isa cpu.ISA) error {
 	h, w := tileSize[T](isa)
-	f := phase[T]{product: p, isa: isa, h: h, w: w}
+	f := phase[T]{product: *p, isa: isa, h: h, w: w}
 	f.strips = ceil(p.dst.rows, h)
 	f.blocks = ceil(f.strips, max(1, blockRows/h))
 	f.direct = !p.trans && f.strips <= directStrips
-	buf := getBuffer[T](min(blockDepth, p.a.cols) * min(blockCols, ceil(p.dst.cols, w)*w))
+	width, panels := blockCols, min(blockCols, ceil(p.dst.cols, w)*w)
+	if f.direct {
+		width, panels = p.dst.cols, w
+	}
+	buf := getBuffer[T](min(blockDepth, p.a.cols) * panels)
 	defer putBuffer(buf)
 	f.packed = buf.data
 	for f.j0 = 0; f.j0 < p.dst.cols; f.j0 = f.j1 {
-		f.j1 = min(f.j0+blockCols, p.dst.cols)
+		f.j1 = min(f.j0+width, p.dst.cols)
 		f.spans = ceil(f.j1-f.j0, spanCols)
 		for f.k0 = 0; f.k0 < p.a.cols; f.k0 = f.k1 {
 			f.k1 = min(f.k0+blockDepth, p.a.cols)
@@ -70,8 +75,12 @@ func (f *phase[T]) run(ctx context.Context, threads int) error {
 	if threads > 1 && tasks > 1 {
 		return f.spread(ctx, threads, tasks)
 	}
-	for s := range f.spans {
-		f.pack(s)
+	if f.direct {
+		f.packTail()
+	} else {
+		for s := range f.spans {
+			f.pack(s)
+		}
 	}
 	for t := range tasks {
 		if err := ctx.Err(); err != nil {
@@ -84,12 +93,16 @@ func (f *phase[T]) run(ctx context.Context, threads int) error {
 
 // spread is run on several threads; f is a copy, which may escape.
 func (f phase[T]) spread(ctx context.Context, threads, tasks int) error {
-	err := Parallel(ctx, threads, f.spans, func(s int) error {
-		f.pack(s)
-		return nil
-	})
-	if err != nil {
-		return err
+	if f.direct {
+		f.packTail()
+	} else {
+		err := Parallel(ctx, threads, f.spans, func(s int) error {
+			f.pack(s)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
 	}
 	return Parallel(ctx, threads, tasks, func(t int) error {
 		f.task(t)
@@ -97,25 +110,34 @@ func (f phase[T]) spread(ctx context.Context, threads, tasks int) error {
 	})
 }
 
-// pack packs the panels of span s, filled up with zeros.
+// pack packs the panels of span s.
 func (f *phase[T]) pack(s int) {
 	j0 := f.j0 + s*spanCols
-	k := f.k1 - f.k0
 	for j := j0; j < min(j0+spanCols, f.j1); j += f.w {
-		n := min(f.w, f.j1-j)
-		to := matrix[T]{k, f.w, f.w, f.packed[(j-f.j0)*k:][:f.w*k]}
-		if n < f.w {
-			clear(to.data)
-		} else if f.direct {
-			continue
-		}
-		if f.trans {
-			transposeTo(to, f.b.part(j, j+n, f.k0, f.k1))
-			continue
-		}
-		for r := range k {
-			copy(to.data[r*f.w:], f.b.row(f.k0+r, j, j+n))
-		}
+		f.packPanel(f.packed[(j-f.j0)*(f.k1-f.k0):], j)
+	}
+}
+
+// packTail packs the last panel if it is not full.
+func (f *phase[T]) packTail() {
+	if n := f.dst.cols % f.w; n > 0 {
+		f.packPanel(f.packed, f.dst.cols-n)
+	}
+}
+
+// packPanel packs columns [j, j+w) of b, filled up with zeros.
+func (f *phase[T]) packPanel(dst []T, j int) {
+	n, k := min(f.w, f.j1-j), f.k1-f.k0
+	to := matrix[T]{k, f.w, f.w, dst[:f.w*k]}
+	if n < f.w {
+		clear(to.data)
+	}
+	if f.trans {
+		transposeTo(to, f.b.part(j, j+n, f.k0, f.k1))
+		return
+	}
+	for r := range k {
+		copy(to.data[r*f.w:], f.b.row(f.k0+r, j, j+n))
 	}
 }
 
@@ -158,9 +180,14 @@ func (f *phase[T]) lowerBlock(block int) {
 // panel computes the strips [s0, s1) of columns [j, j1).
 func (f *phase[T]) panel(s0, s1, j, j1 int) {
 	k := f.k1 - f.k0
-	b := operand[T]{&f.packed[(j-f.j0)*k], f.w}
-	if f.direct && j+f.w <= f.j1 {
+	var b operand[T]
+	switch {
+	case !f.direct:
+		b = operand[T]{&f.packed[(j-f.j0)*k], f.w}
+	case j+f.w <= f.j1:
 		b = operand[T]{f.b.at(f.k0, j), f.b.stride}
+	default:
+		b = operand[T]{&f.packed[0], f.w}
 	}
 	for s := s0; s < s1; s++ {
 		i, end := f.strip(s), f.strip(s+1)

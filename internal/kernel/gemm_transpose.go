@@ -22,16 +22,19 @@ func transposePlain[T float](dst, src matrix[T], i0, i1, j0, j1 int) {
 }
 
 // mirror copies the entries below the diagonal of rows and columns [i0, i1) to
-// their mirror images.
+// their mirror images: those of two halves, and what lies between them.
 func mirror[T float](a matrix[T], i0, i1 int) {
-	const block = 16
-	for i := i0; i < i1; i += block {
-		end := min(i+block, i1)
-		mirrorPart(a, i, end, i0, i)
-		for r := i; r < end; r++ {
-			for c, v := range a.row(r, i, r) {
-				a.data[(i+c)*a.stride+r] = v
-			}
+	const block = 8
+	if i1-i0 > block {
+		mid := i0 + ceil(i1-i0, 2*block)*block
+		mirror(a, i0, mid)
+		mirror(a, mid, i1)
+		mirrorPart(a, mid, i1, i0, mid)
+		return
+	}
+	for i := i0; i < i1; i++ {
+		for j, v := range a.row(i, i0, i) {
+			a.data[(i0+j)*a.stride+i] = v
 		}
 	}
 }

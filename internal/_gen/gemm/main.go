@@ -145,6 +145,7 @@ func (t tile) sum(r, v int) VecPhysical { return t.vectors[r*t.width+v] }
 // body writes the loop for one height and width.
 func (t tile) body() {
 	Label(t.label("body"))
+	t.fetch()
 	for r := range t.height {
 		for v := range t.width {
 			s := t.sum(r, v)
@@ -176,6 +177,19 @@ func (t tile) body() {
 	JNZ(LabelRef(t.label("single")))
 	Label(t.label("store"))
 	t.store()
+}
+
+// fetch brings the tile of c to the first-level cache while the sums are made;
+// the last byte of a row is in a line of its own where c is not aligned.
+func (t tile) fetch() {
+	MOVQ(cPtr, scratch)
+	for range t.height {
+		for at := 0; at < t.width*t.bytes; at += 64 {
+			PREFETCHT0(Mem{Base: scratch, Disp: at})
+		}
+		PREFETCHT0(Mem{Base: scratch, Disp: t.width*t.bytes - 1})
+		ADDQ(cs, scratch)
+	}
 }
 
 // step is one step of k.
