@@ -112,6 +112,8 @@ func TestFlagsThatDoNotApply(t *testing.T) {
 		{"propagate " + acas + " --method diagonal --keep-input", 2, "--keep-input needs --method moment"},
 		{"propagate " + acas + " --method montecarlo --attribution", 2, "--attribution needs --method moment"},
 		{"compare " + acas + " --methods linear,unscented --tol 0.1", 2, "--tol has no meaning for the method linear, unscented"},
+		{"propagate " + acas + " --method linear --precision 32", 2, "--precision has no meaning for the method linear"},
+		{"propagate " + acas + " --precision 16", 2, "--precision must be one of"},
 		{"compare " + acas + " --methods diagonal,linear --order 3", 2, "--order has no meaning for the method diagonal, linear"},
 		{"propagate " + power + " --classify", 1, `power_gelu.onnx: --classify needs an output that is one vector of at least two logits`},
 		{"propagate " + mandal + " --fix input_1=0 --classify", 1, `this one has 3: "output_1", "output_2", "output_3"`},

@@ -182,10 +182,10 @@ func TestVersion(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	var v struct {
-		Schema      int
-		Version, Go string
+		Schema           int
+		Version, Go, ISA string
 	}
-	if decodeStrictly(t, mustExecute(t, "version", "--format", "json"), &v); v.Version != "0.1.0" || v.Schema != 1 {
+	if decodeStrictly(t, mustExecute(t, "version", "--format", "json"), &v); v.Version != "0.1.0" || v.Schema != 1 || v.ISA == "" {
 		t.Errorf("got %+v", v)
 	}
 }
