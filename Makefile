@@ -10,13 +10,16 @@ FUZZTIME  ?= 20000x
 BENCHTIME ?= 1s
 # The packages with concurrency in them, which the race detector is run on.
 RACE      ?= . ./graph ./onnx ./baseline ./internal/kernel
+# The packages that hold assembly, and those tested on every instruction set.
+KERNELS   := ./internal/kernel ./internal/vec
+ISA       := . ./internal/... ./activation ./layer ./graph ./optest
 MODELS    := testdata/models
 DEMO      := testdata/demo
 
 # The product is pure Go; only the race detector needs a C compiler.
 export CGO_ENABLED := 0
 
-.PHONY: help build demo test check format vet staticcheck tidy cross race fuzz bench cover clean
+.PHONY: help build demo test check format vet staticcheck tidy cross generate generated isa race fuzz bench cover clean
 
 help: ## list the targets (the default)
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,7 +46,7 @@ test: ## run the tests
 	$(GO) test ./...
 
 # The tests come last, so that the log ends with their lines.
-check: format vet staticcheck tidy cross fuzz race test ## everything a change must pass
+check: format vet staticcheck tidy cross generated fuzz race isa test ## everything a change must pass
 
 format: ## check the formatting (gofumpt)
 	@out=$$($(GO) tool gofumpt -l . | awk '!/^internal\/onnxpb\//'); \
@@ -58,10 +61,29 @@ staticcheck: ## staticcheck, at the version go.mod pins
 tidy: ## check that go.mod and go.sum are tidy
 	$(GO) mod tidy -diff
 
-cross: ## compile for other systems
+cross: ## compile for other systems, and without assembly
 	GOOS=linux GOARCH=arm64 $(GO) build ./...
 	GOOS=darwin GOARCH=arm64 $(GO) build ./...
 	GOOS=windows GOARCH=amd64 $(GO) build ./...
+	$(GO) vet -tags noasm ./internal/...
+
+generate: ## write the assembly anew from its generators
+	$(GO) generate $(KERNELS)
+
+generated: ## check that the assembly is what its generators write
+	@sums() { find internal -name '*_amd64.s' -o -name '*stubs*_amd64.go' | sort | xargs sha256sum; }; \
+	before=$$(sums); $(GO) generate $(KERNELS); \
+	if [ "$$before" != "$$(sums)" ]; then echo "the assembly is not what the generators write: run make generate"; exit 1; fi
+
+# The tests choose the best instruction set; the golden values and the
+# conformance suites must hold on every one.
+isa: ## run the tests on the lesser instruction sets, and without assembly
+	for isa in generic avx2; do \
+		echo "isa: $$isa"; \
+		if COVPROP_ISA=$$isa $(GO) run ./cmd/covprop version >/dev/null; then \
+			COVPROP_ISA=$$isa $(GO) test -short $(ISA); fi; \
+	done
+	$(GO) test -short -tags noasm ./internal/kernel ./internal/vec
 
 race: ## run the concurrent packages' tests under the race detector
 	@if ! command -v "$$($(GO) env CC)" >/dev/null; then \
