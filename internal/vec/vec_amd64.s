@@ -12,67 +12,154 @@ TEXT ·exp512(SB), NOSPLIT, $0-48
 	MOVQ x_len+32(FP), DX
 
 loop:
-	CMPQ              DX, $0x08
-	JLT               tail
-	VMOVUPD           (CX), Z0
-	VBROADCASTSD      qc087500000000000<>+0(SB), Z1
-	VMAXPD            Z0, Z1, Z0
-	VBROADCASTSD      q4086300000000000<>+0(SB), Z1
-	VMINPD            Z0, Z1, Z0
-	VBROADCASTSD      q42f8000000000000<>+0(SB), Z1
-	VFMADD231PD.BCST  q3ff71547652b82fe<>+0(SB), Z0, Z1
-	VSUBPD.BCST       q42f8000000000000<>+0(SB), Z1, Z2
-	VFNMADD231PD.BCST q3fe62e42fefa39ef<>+0(SB), Z2, Z0
-	VFNMADD231PD.BCST q3c7abc9e3b39803f<>+0(SB), Z2, Z0
-	VBROADCASTSD      q3f56c17bb51f236d<>+0(SB), Z3
-	VFMADD213PD.BCST  q3f811120af701deb<>+0(SB), Z0, Z3
-	VFMADD213PD.BCST  q3fa55555555194d2<>+0(SB), Z0, Z3
-	VFMADD213PD.BCST  q3fc55555554dd44d<>+0(SB), Z0, Z3
-	VFMADD213PD.BCST  q3fe0000000000000<>+0(SB), Z0, Z3
-	VFMADD213PD.BCST  q3ff0000000000000<>+0(SB), Z0, Z3
-	VMULPD            Z3, Z0, Z0
-	VMOVUPD           exp3ff0000000000000<>+0(SB), Z3
-	VPERMI2PD         exp3ff0000000000000<>+64(SB), Z3, Z1
-	VFMADD213PD       Z1, Z1, Z0
-	VSCALEFPD         Z2, Z0, Z0
-	VMOVUPD           Z0, (AX)
-	ADDQ              $0x40, CX
-	ADDQ              $0x40, AX
-	SUBQ              $0x08, DX
-	JMP               loop
+	CMPQ         DX, $0x00000020
+	JLT          tail
+	VMOVUPD      (CX), Z0
+	VMOVUPD      64(CX), Z1
+	VMOVUPD      128(CX), Z2
+	VMOVUPD      192(CX), Z3
+	VBROADCASTSD qc087500000000000<>+0(SB), Z4
+	VBROADCASTSD q4086300000000000<>+0(SB), Z5
+	VMAXPD       Z0, Z4, Z0
+	VMINPD       Z0, Z5, Z0
+	VMAXPD       Z1, Z4, Z1
+	VMINPD       Z1, Z5, Z1
+	VMAXPD       Z2, Z4, Z2
+	VMINPD       Z2, Z5, Z2
+	VMAXPD       Z3, Z4, Z3
+	VMINPD       Z3, Z5, Z3
+	VBROADCASTSD q3ff71547652b82fe<>+0(SB), Z4
+	VBROADCASTSD q42f8000000000000<>+0(SB), Z5
+	VMOVAPD      Z5, Z6
+	VFMADD231PD  Z4, Z0, Z6
+	VSUBPD       Z5, Z6, Z7
+	VMOVAPD      Z5, Z8
+	VFMADD231PD  Z4, Z1, Z8
+	VSUBPD       Z5, Z8, Z9
+	VMOVAPD      Z5, Z10
+	VFMADD231PD  Z4, Z2, Z10
+	VSUBPD       Z5, Z10, Z11
+	VMOVAPD      Z5, Z12
+	VFMADD231PD  Z4, Z3, Z12
+	VSUBPD       Z5, Z12, Z4
+	VBROADCASTSD q3fe62e42fefa39ef<>+0(SB), Z5
+	VFNMADD231PD Z5, Z7, Z0
+	VFNMADD231PD Z5, Z9, Z1
+	VFNMADD231PD Z5, Z11, Z2
+	VFNMADD231PD Z5, Z4, Z3
+	VBROADCASTSD q3c7abc9e3b39803f<>+0(SB), Z5
+	VFNMADD231PD Z5, Z7, Z0
+	VFNMADD231PD Z5, Z9, Z1
+	VFNMADD231PD Z5, Z11, Z2
+	VFNMADD231PD Z5, Z4, Z3
+	VBROADCASTSD q3f56c17bb51f236d<>+0(SB), Z5
+	VBROADCASTSD q3f56c17bb51f236d<>+0(SB), Z13
+	VBROADCASTSD q3f56c17bb51f236d<>+0(SB), Z14
+	VBROADCASTSD q3f56c17bb51f236d<>+0(SB), Z15
+	VBROADCASTSD q3f811120af701deb<>+0(SB), Z16
+	VFMADD213PD  Z16, Z0, Z5
+	VFMADD213PD  Z16, Z1, Z13
+	VFMADD213PD  Z16, Z2, Z14
+	VFMADD213PD  Z16, Z3, Z15
+	VBROADCASTSD q3fa55555555194d2<>+0(SB), Z16
+	VFMADD213PD  Z16, Z0, Z5
+	VFMADD213PD  Z16, Z1, Z13
+	VFMADD213PD  Z16, Z2, Z14
+	VFMADD213PD  Z16, Z3, Z15
+	VBROADCASTSD q3fc55555554dd44d<>+0(SB), Z16
+	VFMADD213PD  Z16, Z0, Z5
+	VFMADD213PD  Z16, Z1, Z13
+	VFMADD213PD  Z16, Z2, Z14
+	VFMADD213PD  Z16, Z3, Z15
+	VBROADCASTSD q3fe0000000000000<>+0(SB), Z16
+	VFMADD213PD  Z16, Z0, Z5
+	VFMADD213PD  Z16, Z1, Z13
+	VFMADD213PD  Z16, Z2, Z14
+	VFMADD213PD  Z16, Z3, Z15
+	VBROADCASTSD q3ff0000000000000<>+0(SB), Z16
+	VFMADD213PD  Z16, Z0, Z5
+	VFMADD213PD  Z16, Z1, Z13
+	VFMADD213PD  Z16, Z2, Z14
+	VFMADD213PD  Z16, Z3, Z15
+	LEAQ         exp3ff0000000000000<>+0(SB), BX
+	MOVQ         BX, SI
+	ANDQ         $0x20, SI
+	IMUL3Q       $0x00000005, SI, SI
+	ADDQ         SI, BX
+	VMOVUPD      (BX), Z16
+	VMOVUPD      64(BX), Z17
+	VMULPD       Z5, Z0, Z0
+	VPERMI2PD    Z17, Z16, Z6
+	VFMADD213PD  Z6, Z6, Z0
+	VMULPD       Z13, Z1, Z1
+	VPERMI2PD    Z17, Z16, Z8
+	VFMADD213PD  Z8, Z8, Z1
+	VMULPD       Z14, Z2, Z2
+	VPERMI2PD    Z17, Z16, Z10
+	VFMADD213PD  Z10, Z10, Z2
+	VMULPD       Z15, Z3, Z3
+	VPERMI2PD    Z17, Z16, Z12
+	VFMADD213PD  Z12, Z12, Z3
+	VSCALEFPD    Z7, Z0, Z0
+	VSCALEFPD    Z9, Z1, Z1
+	VSCALEFPD    Z11, Z2, Z2
+	VSCALEFPD    Z4, Z3, Z3
+	VMOVUPD      Z0, (AX)
+	VMOVUPD      Z1, 64(AX)
+	VMOVUPD      Z2, 128(AX)
+	VMOVUPD      Z3, 192(AX)
+	ADDQ         $0x00000100, CX
+	ADDQ         $0x00000100, AX
+	SUBQ         $0x00000020, DX
+	JMP          loop
 
 tail:
-	CMPQ              DX, $0x00
-	JLE               done
-	MOVQ              $-1, BX
-	BZHIQ             DX, BX, BX
-	KMOVW             BX, K1
-	VMOVUPD.Z         (CX), K1, Z0
-	VBROADCASTSD      qc087500000000000<>+0(SB), Z1
-	VMAXPD            Z0, Z1, Z0
-	VBROADCASTSD      q4086300000000000<>+0(SB), Z1
-	VMINPD            Z0, Z1, Z0
-	VBROADCASTSD      q42f8000000000000<>+0(SB), Z1
-	VFMADD231PD.BCST  q3ff71547652b82fe<>+0(SB), Z0, Z1
-	VSUBPD.BCST       q42f8000000000000<>+0(SB), Z1, Z2
-	VFNMADD231PD.BCST q3fe62e42fefa39ef<>+0(SB), Z2, Z0
-	VFNMADD231PD.BCST q3c7abc9e3b39803f<>+0(SB), Z2, Z0
-	VBROADCASTSD      q3f56c17bb51f236d<>+0(SB), Z3
-	VFMADD213PD.BCST  q3f811120af701deb<>+0(SB), Z0, Z3
-	VFMADD213PD.BCST  q3fa55555555194d2<>+0(SB), Z0, Z3
-	VFMADD213PD.BCST  q3fc55555554dd44d<>+0(SB), Z0, Z3
-	VFMADD213PD.BCST  q3fe0000000000000<>+0(SB), Z0, Z3
-	VFMADD213PD.BCST  q3ff0000000000000<>+0(SB), Z0, Z3
-	VMULPD            Z3, Z0, Z0
-	VMOVUPD           exp3ff0000000000000<>+0(SB), Z3
-	VPERMI2PD         exp3ff0000000000000<>+64(SB), Z3, Z1
-	VFMADD213PD       Z1, Z1, Z0
-	VSCALEFPD         Z2, Z0, Z0
-	VMOVUPD           Z0, K1, (AX)
-	ADDQ              $0x40, CX
-	ADDQ              $0x40, AX
-	SUBQ              $0x08, DX
-	JMP               tail
+	CMPQ         DX, $0x00
+	JLE          done
+	MOVQ         $-1, BX
+	BZHIQ        DX, BX, BX
+	KMOVW        BX, K1
+	VMOVUPD.Z    (CX), K1, Z0
+	VBROADCASTSD qc087500000000000<>+0(SB), Z1
+	VBROADCASTSD q4086300000000000<>+0(SB), Z2
+	VMAXPD       Z0, Z1, Z0
+	VMINPD       Z0, Z2, Z0
+	VBROADCASTSD q3ff71547652b82fe<>+0(SB), Z1
+	VBROADCASTSD q42f8000000000000<>+0(SB), Z2
+	VMOVAPD      Z2, Z3
+	VFMADD231PD  Z1, Z0, Z3
+	VSUBPD       Z2, Z3, Z1
+	VBROADCASTSD q3fe62e42fefa39ef<>+0(SB), Z2
+	VFNMADD231PD Z2, Z1, Z0
+	VBROADCASTSD q3c7abc9e3b39803f<>+0(SB), Z2
+	VFNMADD231PD Z2, Z1, Z0
+	VBROADCASTSD q3f56c17bb51f236d<>+0(SB), Z2
+	VBROADCASTSD q3f811120af701deb<>+0(SB), Z4
+	VFMADD213PD  Z4, Z0, Z2
+	VBROADCASTSD q3fa55555555194d2<>+0(SB), Z4
+	VFMADD213PD  Z4, Z0, Z2
+	VBROADCASTSD q3fc55555554dd44d<>+0(SB), Z4
+	VFMADD213PD  Z4, Z0, Z2
+	VBROADCASTSD q3fe0000000000000<>+0(SB), Z4
+	VFMADD213PD  Z4, Z0, Z2
+	VBROADCASTSD q3ff0000000000000<>+0(SB), Z4
+	VFMADD213PD  Z4, Z0, Z2
+	LEAQ         exp3ff0000000000000<>+0(SB), BX
+	MOVQ         BX, SI
+	ANDQ         $0x20, SI
+	IMUL3Q       $0x00000005, SI, SI
+	ADDQ         SI, BX
+	VMOVUPD      (BX), Z4
+	VMOVUPD      64(BX), Z5
+	VMULPD       Z2, Z0, Z0
+	VPERMI2PD    Z5, Z4, Z3
+	VFMADD213PD  Z3, Z3, Z0
+	VSCALEFPD    Z1, Z0, Z0
+	VMOVUPD      Z0, K1, (AX)
+	ADDQ         $0x40, CX
+	ADDQ         $0x40, AX
+	SUBQ         $0x08, DX
+	JMP          tail
 
 done:
 	VZEROUPPER
@@ -84,11 +171,11 @@ GLOBL qc087500000000000<>(SB), RODATA|NOPTR, $8
 DATA q4086300000000000<>+0(SB)/8, $0x4086300000000000
 GLOBL q4086300000000000<>(SB), RODATA|NOPTR, $8
 
-DATA q42f8000000000000<>+0(SB)/8, $0x42f8000000000000
-GLOBL q42f8000000000000<>(SB), RODATA|NOPTR, $8
-
 DATA q3ff71547652b82fe<>+0(SB)/8, $0x3ff71547652b82fe
 GLOBL q3ff71547652b82fe<>(SB), RODATA|NOPTR, $8
+
+DATA q42f8000000000000<>+0(SB)/8, $0x42f8000000000000
+GLOBL q42f8000000000000<>(SB), RODATA|NOPTR, $8
 
 DATA q3fe62e42fefa39ef<>+0(SB)/8, $0x3fe62e42fefa39ef
 GLOBL q3fe62e42fefa39ef<>(SB), RODATA|NOPTR, $8
@@ -130,7 +217,27 @@ DATA exp3ff0000000000000<>+96(SB)/8, $0x3ffae89f995ad3ad
 DATA exp3ff0000000000000<>+104(SB)/8, $0x3ffc199bdd85529c
 DATA exp3ff0000000000000<>+112(SB)/8, $0x3ffd5818dcfba487
 DATA exp3ff0000000000000<>+120(SB)/8, $0x3ffea4afa2a490da
-GLOBL exp3ff0000000000000<>(SB), RODATA|NOPTR, $128
+DATA exp3ff0000000000000<>+128(SB)/8, $0x0000000000000000
+DATA exp3ff0000000000000<>+136(SB)/8, $0x0000000000000000
+DATA exp3ff0000000000000<>+144(SB)/8, $0x0000000000000000
+DATA exp3ff0000000000000<>+152(SB)/8, $0x0000000000000000
+DATA exp3ff0000000000000<>+160(SB)/8, $0x3ff0000000000000
+DATA exp3ff0000000000000<>+168(SB)/8, $0x3ff0b5586cf9890f
+DATA exp3ff0000000000000<>+176(SB)/8, $0x3ff172b83c7d517b
+DATA exp3ff0000000000000<>+184(SB)/8, $0x3ff2387a6e756238
+DATA exp3ff0000000000000<>+192(SB)/8, $0x3ff306fe0a31b715
+DATA exp3ff0000000000000<>+200(SB)/8, $0x3ff3dea64c123422
+DATA exp3ff0000000000000<>+208(SB)/8, $0x3ff4bfdad5362a27
+DATA exp3ff0000000000000<>+216(SB)/8, $0x3ff5ab07dd485429
+DATA exp3ff0000000000000<>+224(SB)/8, $0x3ff6a09e667f3bcd
+DATA exp3ff0000000000000<>+232(SB)/8, $0x3ff7a11473eb0187
+DATA exp3ff0000000000000<>+240(SB)/8, $0x3ff8ace5422aa0db
+DATA exp3ff0000000000000<>+248(SB)/8, $0x3ff9c49182a3f090
+DATA exp3ff0000000000000<>+256(SB)/8, $0x3ffae89f995ad3ad
+DATA exp3ff0000000000000<>+264(SB)/8, $0x3ffc199bdd85529c
+DATA exp3ff0000000000000<>+272(SB)/8, $0x3ffd5818dcfba487
+DATA exp3ff0000000000000<>+280(SB)/8, $0x3ffea4afa2a490da
+GLOBL exp3ff0000000000000<>(SB), RODATA|NOPTR, $288
 
 // func erf512(dst []float64, x []float64)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
@@ -140,137 +247,239 @@ TEXT ·erf512(SB), NOSPLIT, $0-48
 	MOVQ x_len+32(FP), DX
 
 loop:
-	CMPQ               DX, $0x10
+	CMPQ               DX, $0x00000020
 	JLT                tail
 	VMOVUPD            (CX), Z0
 	VMOVUPD            64(CX), Z1
-	VMOVAPD            Z0, Z2
-	VANDPD.BCST        q7fffffffffffffff<>+0(SB), Z2, Z2
-	VBROADCASTSD       q4018000000000000<>+0(SB), Z3
-	VMINPD             Z2, Z3, Z2
-	VBROADCASTSD       q4012aaa305532618<>+0(SB), Z4
-	VFNMADD231PD.BCST  q3fd5554c985f06f7<>+0(SB), Z2, Z4
-	VBROADCASTSD       q4338000000000000<>+0(SB), Z3
-	VFMADD231PD.RD_SAE Z4, Z2, Z3
-	VMOVAPD            Z1, Z4
-	VANDPD.BCST        q7fffffffffffffff<>+0(SB), Z4, Z4
+	VMOVUPD            128(CX), Z2
+	VMOVUPD            192(CX), Z3
+	VMOVAPD            Z0, Z4
+	VMOVAPD            Z1, Z6
+	VMOVAPD            Z2, Z8
+	VMOVAPD            Z3, Z10
 	VBROADCASTSD       q4018000000000000<>+0(SB), Z5
+	VANDPD.BCST        q7fffffffffffffff<>+0(SB), Z4, Z4
 	VMINPD             Z4, Z5, Z4
-	VBROADCASTSD       q4012aaa305532618<>+0(SB), Z6
-	VFNMADD231PD.BCST  q3fd5554c985f06f7<>+0(SB), Z4, Z6
+	VANDPD.BCST        q7fffffffffffffff<>+0(SB), Z6, Z6
+	VMINPD             Z6, Z5, Z6
+	VANDPD.BCST        q7fffffffffffffff<>+0(SB), Z8, Z8
+	VMINPD             Z8, Z5, Z8
+	VANDPD.BCST        q7fffffffffffffff<>+0(SB), Z10, Z10
+	VMINPD             Z10, Z5, Z10
+	VBROADCASTSD       q4012aaa305532618<>+0(SB), Z7
+	VFNMADD231PD.BCST  q3fd5554c985f06f7<>+0(SB), Z4, Z7
 	VBROADCASTSD       q4338000000000000<>+0(SB), Z5
-	VFMADD231PD.RD_SAE Z6, Z4, Z5
-	VMOVUPD            erf<>+0(SB), Z6
-	VMOVUPD            erf<>+64(SB), Z7
-	VMOVAPD            Z3, Z8
-	VPERMI2PD          Z7, Z6, Z8
-	VMOVAPD            Z5, Z9
-	VPERMI2PD          Z7, Z6, Z9
-	VSUBPD             Z8, Z2, Z2
-	VSUBPD             Z9, Z4, Z4
-	VMOVUPD            erf<>+1536(SB), Z6
-	VMOVUPD            erf<>+1600(SB), Z7
-	VMOVAPD            Z3, Z8
-	VPERMI2PD          Z7, Z6, Z8
-	VMOVAPD            Z5, Z9
-	VPERMI2PD          Z7, Z6, Z9
-	VMOVUPD            erf<>+1408(SB), Z6
-	VMOVUPD            erf<>+1472(SB), Z7
-	VMOVAPD            Z3, Z10
-	VPERMI2PD          Z7, Z6, Z10
-	VMOVAPD            Z5, Z11
-	VPERMI2PD          Z7, Z6, Z11
-	VFMADD213PD        Z10, Z2, Z8
-	VFMADD213PD        Z11, Z4, Z9
-	VMOVUPD            erf<>+1280(SB), Z6
-	VMOVUPD            erf<>+1344(SB), Z7
-	VMOVAPD            Z3, Z10
-	VPERMI2PD          Z7, Z6, Z10
-	VMOVAPD            Z5, Z11
-	VPERMI2PD          Z7, Z6, Z11
-	VFMADD213PD        Z10, Z2, Z8
-	VFMADD213PD        Z11, Z4, Z9
-	VMOVUPD            erf<>+1152(SB), Z6
-	VMOVUPD            erf<>+1216(SB), Z7
-	VMOVAPD            Z3, Z10
-	VPERMI2PD          Z7, Z6, Z10
-	VMOVAPD            Z5, Z11
-	VPERMI2PD          Z7, Z6, Z11
-	VFMADD213PD        Z10, Z2, Z8
-	VFMADD213PD        Z11, Z4, Z9
-	VMOVUPD            erf<>+1024(SB), Z6
-	VMOVUPD            erf<>+1088(SB), Z7
-	VMOVAPD            Z3, Z10
-	VPERMI2PD          Z7, Z6, Z10
-	VMOVAPD            Z5, Z11
-	VPERMI2PD          Z7, Z6, Z11
-	VFMADD213PD        Z10, Z2, Z8
-	VFMADD213PD        Z11, Z4, Z9
-	VMOVUPD            erf<>+896(SB), Z6
-	VMOVUPD            erf<>+960(SB), Z7
-	VMOVAPD            Z3, Z10
-	VPERMI2PD          Z7, Z6, Z10
-	VMOVAPD            Z5, Z11
-	VPERMI2PD          Z7, Z6, Z11
-	VFMADD213PD        Z10, Z2, Z8
-	VFMADD213PD        Z11, Z4, Z9
-	VMOVUPD            erf<>+768(SB), Z6
-	VMOVUPD            erf<>+832(SB), Z7
-	VMOVAPD            Z3, Z10
-	VPERMI2PD          Z7, Z6, Z10
-	VMOVAPD            Z5, Z11
-	VPERMI2PD          Z7, Z6, Z11
-	VFMADD213PD        Z10, Z2, Z8
-	VFMADD213PD        Z11, Z4, Z9
-	VMOVUPD            erf<>+640(SB), Z6
-	VMOVUPD            erf<>+704(SB), Z7
-	VMOVAPD            Z3, Z10
-	VPERMI2PD          Z7, Z6, Z10
-	VMOVAPD            Z5, Z11
-	VPERMI2PD          Z7, Z6, Z11
-	VFMADD213PD        Z10, Z2, Z8
-	VFMADD213PD        Z11, Z4, Z9
-	VMOVUPD            erf<>+512(SB), Z6
-	VMOVUPD            erf<>+576(SB), Z7
-	VMOVAPD            Z3, Z10
-	VPERMI2PD          Z7, Z6, Z10
-	VMOVAPD            Z5, Z11
-	VPERMI2PD          Z7, Z6, Z11
-	VFMADD213PD        Z10, Z2, Z8
-	VFMADD213PD        Z11, Z4, Z9
-	VMOVUPD            erf<>+384(SB), Z6
-	VMOVUPD            erf<>+448(SB), Z7
-	VMOVAPD            Z3, Z10
-	VPERMI2PD          Z7, Z6, Z10
-	VMOVAPD            Z5, Z11
-	VPERMI2PD          Z7, Z6, Z11
-	VFMADD213PD        Z10, Z2, Z8
-	VFMADD213PD        Z11, Z4, Z9
-	VMOVUPD            erf<>+256(SB), Z6
-	VMOVUPD            erf<>+320(SB), Z7
-	VMOVAPD            Z3, Z10
-	VPERMI2PD          Z7, Z6, Z10
-	VMOVAPD            Z5, Z11
-	VPERMI2PD          Z7, Z6, Z11
-	VFMADD213PD        Z10, Z2, Z8
-	VFMADD213PD        Z11, Z4, Z9
-	VMOVUPD            erf<>+128(SB), Z6
-	VMOVUPD            erf<>+192(SB), Z7
-	VMOVAPD            Z3, Z3
-	VPERMI2PD          Z7, Z6, Z3
+	VFMADD231PD.RD_SAE Z7, Z4, Z5
+	VBROADCASTSD       q4012aaa305532618<>+0(SB), Z9
+	VFNMADD231PD.BCST  q3fd5554c985f06f7<>+0(SB), Z6, Z9
+	VBROADCASTSD       q4338000000000000<>+0(SB), Z7
+	VFMADD231PD.RD_SAE Z9, Z6, Z7
+	VBROADCASTSD       q4012aaa305532618<>+0(SB), Z11
+	VFNMADD231PD.BCST  q3fd5554c985f06f7<>+0(SB), Z8, Z11
+	VBROADCASTSD       q4338000000000000<>+0(SB), Z9
+	VFMADD231PD.RD_SAE Z11, Z8, Z9
+	VBROADCASTSD       q4012aaa305532618<>+0(SB), Z12
+	VFNMADD231PD.BCST  q3fd5554c985f06f7<>+0(SB), Z10, Z12
+	VBROADCASTSD       q4338000000000000<>+0(SB), Z11
+	VFMADD231PD.RD_SAE Z12, Z10, Z11
+	LEAQ               erf<>+0(SB), BX
+	MOVQ               BX, SI
+	ANDQ               $0x20, SI
+	IMUL3Q             $0x00000035, SI, SI
+	ADDQ               SI, BX
+	VMOVUPD            (BX), Z12
+	VMOVUPD            64(BX), Z13
+	VMOVAPD            Z5, Z14
+	VPERMI2PD          Z13, Z12, Z14
+	VMOVAPD            Z7, Z15
+	VPERMI2PD          Z13, Z12, Z15
+	VMOVAPD            Z9, Z16
+	VPERMI2PD          Z13, Z12, Z16
+	VMOVAPD            Z11, Z17
+	VPERMI2PD          Z13, Z12, Z17
+	VSUBPD             Z14, Z4, Z4
+	VSUBPD             Z15, Z6, Z6
+	VSUBPD             Z16, Z8, Z8
+	VSUBPD             Z17, Z10, Z10
+	VMOVUPD            1536(BX), Z12
+	VMOVUPD            1600(BX), Z13
+	VMOVAPD            Z5, Z14
+	VPERMI2PD          Z13, Z12, Z14
+	VMOVAPD            Z7, Z15
+	VPERMI2PD          Z13, Z12, Z15
+	VMOVAPD            Z9, Z16
+	VPERMI2PD          Z13, Z12, Z16
+	VMOVAPD            Z11, Z17
+	VPERMI2PD          Z13, Z12, Z17
+	VMOVUPD            1408(BX), Z12
+	VMOVUPD            1472(BX), Z13
+	VMOVAPD            Z5, Z18
+	VPERMI2PD          Z13, Z12, Z18
+	VMOVAPD            Z7, Z19
+	VPERMI2PD          Z13, Z12, Z19
+	VMOVAPD            Z9, Z20
+	VPERMI2PD          Z13, Z12, Z20
+	VMOVAPD            Z11, Z21
+	VPERMI2PD          Z13, Z12, Z21
+	VFMADD213PD        Z18, Z4, Z14
+	VFMADD213PD        Z19, Z6, Z15
+	VFMADD213PD        Z20, Z8, Z16
+	VFMADD213PD        Z21, Z10, Z17
+	VMOVUPD            1280(BX), Z12
+	VMOVUPD            1344(BX), Z13
+	VMOVAPD            Z5, Z18
+	VPERMI2PD          Z13, Z12, Z18
+	VMOVAPD            Z7, Z19
+	VPERMI2PD          Z13, Z12, Z19
+	VMOVAPD            Z9, Z20
+	VPERMI2PD          Z13, Z12, Z20
+	VMOVAPD            Z11, Z21
+	VPERMI2PD          Z13, Z12, Z21
+	VFMADD213PD        Z18, Z4, Z14
+	VFMADD213PD        Z19, Z6, Z15
+	VFMADD213PD        Z20, Z8, Z16
+	VFMADD213PD        Z21, Z10, Z17
+	VMOVUPD            1152(BX), Z12
+	VMOVUPD            1216(BX), Z13
+	VMOVAPD            Z5, Z18
+	VPERMI2PD          Z13, Z12, Z18
+	VMOVAPD            Z7, Z19
+	VPERMI2PD          Z13, Z12, Z19
+	VMOVAPD            Z9, Z20
+	VPERMI2PD          Z13, Z12, Z20
+	VMOVAPD            Z11, Z21
+	VPERMI2PD          Z13, Z12, Z21
+	VFMADD213PD        Z18, Z4, Z14
+	VFMADD213PD        Z19, Z6, Z15
+	VFMADD213PD        Z20, Z8, Z16
+	VFMADD213PD        Z21, Z10, Z17
+	VMOVUPD            1024(BX), Z12
+	VMOVUPD            1088(BX), Z13
+	VMOVAPD            Z5, Z18
+	VPERMI2PD          Z13, Z12, Z18
+	VMOVAPD            Z7, Z19
+	VPERMI2PD          Z13, Z12, Z19
+	VMOVAPD            Z9, Z20
+	VPERMI2PD          Z13, Z12, Z20
+	VMOVAPD            Z11, Z21
+	VPERMI2PD          Z13, Z12, Z21
+	VFMADD213PD        Z18, Z4, Z14
+	VFMADD213PD        Z19, Z6, Z15
+	VFMADD213PD        Z20, Z8, Z16
+	VFMADD213PD        Z21, Z10, Z17
+	VMOVUPD            896(BX), Z12
+	VMOVUPD            960(BX), Z13
+	VMOVAPD            Z5, Z18
+	VPERMI2PD          Z13, Z12, Z18
+	VMOVAPD            Z7, Z19
+	VPERMI2PD          Z13, Z12, Z19
+	VMOVAPD            Z9, Z20
+	VPERMI2PD          Z13, Z12, Z20
+	VMOVAPD            Z11, Z21
+	VPERMI2PD          Z13, Z12, Z21
+	VFMADD213PD        Z18, Z4, Z14
+	VFMADD213PD        Z19, Z6, Z15
+	VFMADD213PD        Z20, Z8, Z16
+	VFMADD213PD        Z21, Z10, Z17
+	VMOVUPD            768(BX), Z12
+	VMOVUPD            832(BX), Z13
+	VMOVAPD            Z5, Z18
+	VPERMI2PD          Z13, Z12, Z18
+	VMOVAPD            Z7, Z19
+	VPERMI2PD          Z13, Z12, Z19
+	VMOVAPD            Z9, Z20
+	VPERMI2PD          Z13, Z12, Z20
+	VMOVAPD            Z11, Z21
+	VPERMI2PD          Z13, Z12, Z21
+	VFMADD213PD        Z18, Z4, Z14
+	VFMADD213PD        Z19, Z6, Z15
+	VFMADD213PD        Z20, Z8, Z16
+	VFMADD213PD        Z21, Z10, Z17
+	VMOVUPD            640(BX), Z12
+	VMOVUPD            704(BX), Z13
+	VMOVAPD            Z5, Z18
+	VPERMI2PD          Z13, Z12, Z18
+	VMOVAPD            Z7, Z19
+	VPERMI2PD          Z13, Z12, Z19
+	VMOVAPD            Z9, Z20
+	VPERMI2PD          Z13, Z12, Z20
+	VMOVAPD            Z11, Z21
+	VPERMI2PD          Z13, Z12, Z21
+	VFMADD213PD        Z18, Z4, Z14
+	VFMADD213PD        Z19, Z6, Z15
+	VFMADD213PD        Z20, Z8, Z16
+	VFMADD213PD        Z21, Z10, Z17
+	VMOVUPD            512(BX), Z12
+	VMOVUPD            576(BX), Z13
+	VMOVAPD            Z5, Z18
+	VPERMI2PD          Z13, Z12, Z18
+	VMOVAPD            Z7, Z19
+	VPERMI2PD          Z13, Z12, Z19
+	VMOVAPD            Z9, Z20
+	VPERMI2PD          Z13, Z12, Z20
+	VMOVAPD            Z11, Z21
+	VPERMI2PD          Z13, Z12, Z21
+	VFMADD213PD        Z18, Z4, Z14
+	VFMADD213PD        Z19, Z6, Z15
+	VFMADD213PD        Z20, Z8, Z16
+	VFMADD213PD        Z21, Z10, Z17
+	VMOVUPD            384(BX), Z12
+	VMOVUPD            448(BX), Z13
+	VMOVAPD            Z5, Z18
+	VPERMI2PD          Z13, Z12, Z18
+	VMOVAPD            Z7, Z19
+	VPERMI2PD          Z13, Z12, Z19
+	VMOVAPD            Z9, Z20
+	VPERMI2PD          Z13, Z12, Z20
+	VMOVAPD            Z11, Z21
+	VPERMI2PD          Z13, Z12, Z21
+	VFMADD213PD        Z18, Z4, Z14
+	VFMADD213PD        Z19, Z6, Z15
+	VFMADD213PD        Z20, Z8, Z16
+	VFMADD213PD        Z21, Z10, Z17
+	VMOVUPD            256(BX), Z12
+	VMOVUPD            320(BX), Z13
+	VMOVAPD            Z5, Z18
+	VPERMI2PD          Z13, Z12, Z18
+	VMOVAPD            Z7, Z19
+	VPERMI2PD          Z13, Z12, Z19
+	VMOVAPD            Z9, Z20
+	VPERMI2PD          Z13, Z12, Z20
+	VMOVAPD            Z11, Z21
+	VPERMI2PD          Z13, Z12, Z21
+	VFMADD213PD        Z18, Z4, Z14
+	VFMADD213PD        Z19, Z6, Z15
+	VFMADD213PD        Z20, Z8, Z16
+	VFMADD213PD        Z21, Z10, Z17
+	VMOVUPD            128(BX), Z12
+	VMOVUPD            192(BX), Z13
 	VMOVAPD            Z5, Z5
-	VPERMI2PD          Z7, Z6, Z5
-	VFMADD213PD        Z3, Z2, Z8
-	VFMADD213PD        Z5, Z4, Z9
-	VPTERNLOGQ.BCST    $0xd8, q8000000000000000<>+0(SB), Z0, Z8
-	VMOVAPD            Z8, Z0
-	VPTERNLOGQ.BCST    $0xd8, q8000000000000000<>+0(SB), Z1, Z9
-	VMOVAPD            Z9, Z1
+	VPERMI2PD          Z13, Z12, Z5
+	VMOVAPD            Z7, Z7
+	VPERMI2PD          Z13, Z12, Z7
+	VMOVAPD            Z9, Z9
+	VPERMI2PD          Z13, Z12, Z9
+	VMOVAPD            Z11, Z11
+	VPERMI2PD          Z13, Z12, Z11
+	VFMADD213PD        Z5, Z4, Z14
+	VFMADD213PD        Z7, Z6, Z15
+	VFMADD213PD        Z9, Z8, Z16
+	VFMADD213PD        Z11, Z10, Z17
+	VPTERNLOGQ.BCST    $0xd8, q8000000000000000<>+0(SB), Z0, Z14
+	VMOVAPD            Z14, Z0
+	VPTERNLOGQ.BCST    $0xd8, q8000000000000000<>+0(SB), Z1, Z15
+	VMOVAPD            Z15, Z1
+	VPTERNLOGQ.BCST    $0xd8, q8000000000000000<>+0(SB), Z2, Z16
+	VMOVAPD            Z16, Z2
+	VPTERNLOGQ.BCST    $0xd8, q8000000000000000<>+0(SB), Z3, Z17
+	VMOVAPD            Z17, Z3
 	VMOVUPD            Z0, (AX)
 	VMOVUPD            Z1, 64(AX)
-	ADDQ               $0x80, CX
-	ADDQ               $0x80, AX
-	SUBQ               $0x10, DX
+	VMOVUPD            Z2, 128(AX)
+	VMOVUPD            Z3, 192(AX)
+	ADDQ               $0x00000100, CX
+	ADDQ               $0x00000100, AX
+	SUBQ               $0x00000020, DX
 	JMP                loop
 
 tail:
@@ -281,74 +490,79 @@ tail:
 	KMOVW              BX, K1
 	VMOVUPD.Z          (CX), K1, Z0
 	VMOVAPD            Z0, Z1
-	VANDPD.BCST        q7fffffffffffffff<>+0(SB), Z1, Z1
 	VBROADCASTSD       q4018000000000000<>+0(SB), Z2
+	VANDPD.BCST        q7fffffffffffffff<>+0(SB), Z1, Z1
 	VMINPD             Z1, Z2, Z1
 	VBROADCASTSD       q4012aaa305532618<>+0(SB), Z3
 	VFNMADD231PD.BCST  q3fd5554c985f06f7<>+0(SB), Z1, Z3
 	VBROADCASTSD       q4338000000000000<>+0(SB), Z2
 	VFMADD231PD.RD_SAE Z3, Z1, Z2
-	VMOVUPD            erf<>+0(SB), Z3
-	VMOVUPD            erf<>+64(SB), Z4
+	LEAQ               erf<>+0(SB), BX
+	MOVQ               BX, SI
+	ANDQ               $0x20, SI
+	IMUL3Q             $0x00000035, SI, SI
+	ADDQ               SI, BX
+	VMOVUPD            (BX), Z3
+	VMOVUPD            64(BX), Z4
 	VMOVAPD            Z2, Z5
 	VPERMI2PD          Z4, Z3, Z5
 	VSUBPD             Z5, Z1, Z1
-	VMOVUPD            erf<>+1536(SB), Z3
-	VMOVUPD            erf<>+1600(SB), Z4
+	VMOVUPD            1536(BX), Z3
+	VMOVUPD            1600(BX), Z4
 	VMOVAPD            Z2, Z5
 	VPERMI2PD          Z4, Z3, Z5
-	VMOVUPD            erf<>+1408(SB), Z3
-	VMOVUPD            erf<>+1472(SB), Z4
+	VMOVUPD            1408(BX), Z3
+	VMOVUPD            1472(BX), Z4
 	VMOVAPD            Z2, Z6
 	VPERMI2PD          Z4, Z3, Z6
 	VFMADD213PD        Z6, Z1, Z5
-	VMOVUPD            erf<>+1280(SB), Z3
-	VMOVUPD            erf<>+1344(SB), Z4
+	VMOVUPD            1280(BX), Z3
+	VMOVUPD            1344(BX), Z4
 	VMOVAPD            Z2, Z6
 	VPERMI2PD          Z4, Z3, Z6
 	VFMADD213PD        Z6, Z1, Z5
-	VMOVUPD            erf<>+1152(SB), Z3
-	VMOVUPD            erf<>+1216(SB), Z4
+	VMOVUPD            1152(BX), Z3
+	VMOVUPD            1216(BX), Z4
 	VMOVAPD            Z2, Z6
 	VPERMI2PD          Z4, Z3, Z6
 	VFMADD213PD        Z6, Z1, Z5
-	VMOVUPD            erf<>+1024(SB), Z3
-	VMOVUPD            erf<>+1088(SB), Z4
+	VMOVUPD            1024(BX), Z3
+	VMOVUPD            1088(BX), Z4
 	VMOVAPD            Z2, Z6
 	VPERMI2PD          Z4, Z3, Z6
 	VFMADD213PD        Z6, Z1, Z5
-	VMOVUPD            erf<>+896(SB), Z3
-	VMOVUPD            erf<>+960(SB), Z4
+	VMOVUPD            896(BX), Z3
+	VMOVUPD            960(BX), Z4
 	VMOVAPD            Z2, Z6
 	VPERMI2PD          Z4, Z3, Z6
 	VFMADD213PD        Z6, Z1, Z5
-	VMOVUPD            erf<>+768(SB), Z3
-	VMOVUPD            erf<>+832(SB), Z4
+	VMOVUPD            768(BX), Z3
+	VMOVUPD            832(BX), Z4
 	VMOVAPD            Z2, Z6
 	VPERMI2PD          Z4, Z3, Z6
 	VFMADD213PD        Z6, Z1, Z5
-	VMOVUPD            erf<>+640(SB), Z3
-	VMOVUPD            erf<>+704(SB), Z4
+	VMOVUPD            640(BX), Z3
+	VMOVUPD            704(BX), Z4
 	VMOVAPD            Z2, Z6
 	VPERMI2PD          Z4, Z3, Z6
 	VFMADD213PD        Z6, Z1, Z5
-	VMOVUPD            erf<>+512(SB), Z3
-	VMOVUPD            erf<>+576(SB), Z4
+	VMOVUPD            512(BX), Z3
+	VMOVUPD            576(BX), Z4
 	VMOVAPD            Z2, Z6
 	VPERMI2PD          Z4, Z3, Z6
 	VFMADD213PD        Z6, Z1, Z5
-	VMOVUPD            erf<>+384(SB), Z3
-	VMOVUPD            erf<>+448(SB), Z4
+	VMOVUPD            384(BX), Z3
+	VMOVUPD            448(BX), Z4
 	VMOVAPD            Z2, Z6
 	VPERMI2PD          Z4, Z3, Z6
 	VFMADD213PD        Z6, Z1, Z5
-	VMOVUPD            erf<>+256(SB), Z3
-	VMOVUPD            erf<>+320(SB), Z4
+	VMOVUPD            256(BX), Z3
+	VMOVUPD            320(BX), Z4
 	VMOVAPD            Z2, Z6
 	VPERMI2PD          Z4, Z3, Z6
 	VFMADD213PD        Z6, Z1, Z5
-	VMOVUPD            erf<>+128(SB), Z3
-	VMOVUPD            erf<>+192(SB), Z4
+	VMOVUPD            128(BX), Z3
+	VMOVUPD            192(BX), Z4
 	VMOVAPD            Z2, Z2
 	VPERMI2PD          Z4, Z3, Z2
 	VFMADD213PD        Z2, Z1, Z5
@@ -364,11 +578,11 @@ done:
 	VZEROUPPER
 	RET
 
-DATA q7fffffffffffffff<>+0(SB)/8, $0x7fffffffffffffff
-GLOBL q7fffffffffffffff<>(SB), RODATA|NOPTR, $8
-
 DATA q4018000000000000<>+0(SB)/8, $0x4018000000000000
 GLOBL q4018000000000000<>(SB), RODATA|NOPTR, $8
+
+DATA q7fffffffffffffff<>+0(SB)/8, $0x7fffffffffffffff
+GLOBL q7fffffffffffffff<>(SB), RODATA|NOPTR, $8
 
 DATA q4012aaa305532618<>+0(SB)/8, $0x4012aaa305532618
 GLOBL q4012aaa305532618<>(SB), RODATA|NOPTR, $8
@@ -587,7 +801,219 @@ DATA erf<>+1632(SB)/8, $0x3ea9e589417adbac
 DATA erf<>+1640(SB)/8, $0x3e92d037ee51d239
 DATA erf<>+1648(SB)/8, $0x3e4c066968e8cd0e
 DATA erf<>+1656(SB)/8, $0x3dc13476fc421ca4
-GLOBL erf<>(SB), RODATA|NOPTR, $1664
+DATA erf<>+1664(SB)/8, $0x0000000000000000
+DATA erf<>+1672(SB)/8, $0x0000000000000000
+DATA erf<>+1680(SB)/8, $0x0000000000000000
+DATA erf<>+1688(SB)/8, $0x0000000000000000
+DATA erf<>+1696(SB)/8, $0x0000000000000000
+DATA erf<>+1704(SB)/8, $0x3fd520a6b0c389e0
+DATA erf<>+1712(SB)/8, $0x3fe1e36215688834
+DATA erf<>+1720(SB)/8, $0x3fe97bab67a941c1
+DATA erf<>+1728(SB)/8, $0x3ff0b0bdf040a305
+DATA erf<>+1736(SB)/8, $0x3ff4cf775cbeeb3a
+DATA erf<>+1744(SB)/8, $0x3ff920446e17c4d4
+DATA erf<>+1752(SB)/8, $0x3ffdab0f0a355d1c
+DATA erf<>+1760(SB)/8, $0x40013d0c4c87a17d
+DATA erf<>+1768(SB)/8, $0x4003cd8accde6a45
+DATA erf<>+1776(SB)/8, $0x400690893125846d
+DATA erf<>+1784(SB)/8, $0x400993f94dec0337
+DATA erf<>+1792(SB)/8, $0x400cedd088c0eaba
+DATA erf<>+1800(SB)/8, $0x4010625594a1cad4
+DATA erf<>+1808(SB)/8, $0x4012b56fcd7c28ca
+DATA erf<>+1816(SB)/8, $0x4016001ce0ed1006
+DATA erf<>+1824(SB)/8, $0x0000000000000000
+DATA erf<>+1832(SB)/8, $0x3fd7006028f3480c
+DATA erf<>+1840(SB)/8, $0x3fe243f672b913fb
+DATA erf<>+1848(SB)/8, $0x3fe7ad6e4b5bce84
+DATA erf<>+1856(SB)/8, $0x3feb83e66db65296
+DATA erf<>+1864(SB)/8, $0x3fede4809e815897
+DATA erf<>+1872(SB)/8, $0x3fef280ca6c3e2e4
+DATA erf<>+1880(SB)/8, $0x3fefb8750607cf0e
+DATA erf<>+1888(SB)/8, $0x3fefed167c73ac70
+DATA erf<>+1896(SB)/8, $0x3feffc32cf34ce25
+DATA erf<>+1904(SB)/8, $0x3fefff74c96ebee6
+DATA erf<>+1912(SB)/8, $0x3feffff320fc38a1
+DATA erf<>+1920(SB)/8, $0x3fefffff56a30df8
+DATA erf<>+1928(SB)/8, $0x3feffffffc47d295
+DATA erf<>+1936(SB)/8, $0x3feffffffffae0a0
+DATA erf<>+1944(SB)/8, $0x3fefffffffffffbe
+DATA erf<>+1952(SB)/8, $0x3ff20dd750429b6d
+DATA erf<>+1960(SB)/8, $0x3ff030a3304389ec
+DATA erf<>+1968(SB)/8, $0x3fea6ae6615e084f
+DATA erf<>+1976(SB)/8, $0x3fe326a279968015
+DATA erf<>+1984(SB)/8, $0x3fd853319b85f09d
+DATA erf<>+1992(SB)/8, $0x3fca9b04f45ed9be
+DATA erf<>+2000(SB)/8, $0x3fb88788535fde73
+DATA erf<>+2008(SB)/8, $0x3fa28e7402c53c4d
+DATA erf<>+2016(SB)/8, $0x3f863f327bdf5a0c
+DATA erf<>+2024(SB)/8, $0x3f642bef2ff56579
+DATA erf<>+2032(SB)/8, $0x3f39eebaca31eb65
+DATA erf<>+2040(SB)/8, $0x3f05808ccbeff917
+DATA erf<>+2048(SB)/8, $0x3ec3d2ad302adfb2
+DATA erf<>+2056(SB)/8, $0x3e6f549bae01e7e1
+DATA erf<>+2064(SB)/8, $0x3df87bf40893d317
+DATA erf<>+2072(SB)/8, $0x3d371e3bca21d8d8
+DATA erf<>+2080(SB)/8, $0xbcf124a8f2c8133b
+DATA erf<>+2088(SB)/8, $0xbfd560e021331ff2
+DATA erf<>+2096(SB)/8, $0xbfdd89035e154941
+DATA erf<>+2104(SB)/8, $0xbfde806407fd9d87
+DATA erf<>+2112(SB)/8, $0xbfd95fe58130dc42
+DATA erf<>+2120(SB)/8, $0xbfd14d611e5ee4b8
+DATA erf<>+2128(SB)/8, $0xbfc3429e7ddc12a6
+DATA erf<>+2136(SB)/8, $0xbfb1344b17236253
+DATA erf<>+2144(SB)/8, $0xbf97f807ade43b2b
+DATA erf<>+2152(SB)/8, $0xbf78f74deec19602
+DATA erf<>+2160(SB)/8, $0xbf524941e173c5bc
+DATA erf<>+2168(SB)/8, $0xbf212fdc0abbcc8d
+DATA erf<>+2176(SB)/8, $0xbee1eba90ae5382a
+DATA erf<>+2184(SB)/8, $0xbe900a94c3048116
+DATA erf<>+2192(SB)/8, $0xbe1ca11b326555e6
+DATA erf<>+2200(SB)/8, $0xbd5fd7216f5bbc04
+DATA erf<>+2208(SB)/8, $0xbfd812746b0348db
+DATA erf<>+2216(SB)/8, $0xbfd0e1b87a2b1806
+DATA erf<>+2224(SB)/8, $0xbfba6b5055b1a306
+DATA erf<>+2232(SB)/8, $0x3fab6842f5928f6e
+DATA erf<>+2240(SB)/8, $0x3fc31376625e9fc0
+DATA erf<>+2248(SB)/8, $0x3fc523187187613b
+DATA erf<>+2256(SB)/8, $0x3fc0135e1da28dce
+DATA erf<>+2264(SB)/8, $0x3fb22cbc1a84637f
+DATA erf<>+2272(SB)/8, $0x3f9eb972844b751a
+DATA erf<>+2280(SB)/8, $0x3f82eb4535cefb12
+DATA erf<>+2288(SB)/8, $0x3f601caa03d0768d
+DATA erf<>+2296(SB)/8, $0x3f316bcc597756d3
+DATA erf<>+2304(SB)/8, $0x3ef4c666308460eb
+DATA erf<>+2312(SB)/8, $0x3ea53fcbe554b5ab
+DATA erf<>+2320(SB)/8, $0x3e35ceac20d8d793
+DATA erf<>+2328(SB)/8, $0x3d7caaa1aa1d2279
+DATA erf<>+2336(SB)/8, $0xbdcb46e8bce1e8d7
+DATA erf<>+2344(SB)/8, $0x3fc3d342c7dfa9d6
+DATA erf<>+2352(SB)/8, $0x3fc761dc23d0d22b
+DATA erf<>+2360(SB)/8, $0x3fc19b2c097025b5
+DATA erf<>+2368(SB)/8, $0x3fabde0629574736
+DATA erf<>+2376(SB)/8, $0xbf91b06dda1facfe
+DATA erf<>+2384(SB)/8, $0xbfa8cf346f26e56b
+DATA erf<>+2392(SB)/8, $0xbfa63b32108f052d
+DATA erf<>+2400(SB)/8, $0xbf991cec6a87e511
+DATA erf<>+2408(SB)/8, $0xbf8341350e2ff741
+DATA erf<>+2416(SB)/8, $0xbf63acc040c8e821
+DATA erf<>+2424(SB)/8, $0xbf38fc3dceecfe9d
+DATA erf<>+2432(SB)/8, $0xbf0149b01dacd90c
+DATA erf<>+2440(SB)/8, $0xbeb46c2c6471c6a0
+DATA erf<>+2448(SB)/8, $0xbe484e3be8899146
+DATA erf<>+2456(SB)/8, $0xbd92e4179c3e6103
+DATA erf<>+2464(SB)/8, $0x3fbce2f221c3f8a1
+DATA erf<>+2472(SB)/8, $0x3fae0b6f42802b05
+DATA erf<>+2480(SB)/8, $0xbf843f5132325529
+DATA erf<>+2488(SB)/8, $0xbfaea7b5ee40dee4
+DATA erf<>+2496(SB)/8, $0xbfb14272e10fd3a5
+DATA erf<>+2504(SB)/8, $0xbfa4c3555dbab1a7
+DATA erf<>+2512(SB)/8, $0xbf7da76616ba1385
+DATA erf<>+2520(SB)/8, $0x3f86563037f1a146
+DATA erf<>+2528(SB)/8, $0x3f88db361e100bd5
+DATA erf<>+2536(SB)/8, $0x3f7ac74c159c452a
+DATA erf<>+2544(SB)/8, $0x3f615d36710fa14a
+DATA erf<>+2552(SB)/8, $0x3f3aba389165df12
+DATA erf<>+2560(SB)/8, $0x3f05e3c4b14de0a9
+DATA erf<>+2568(SB)/8, $0x3ebe45efbaddfdc0
+DATA erf<>+2576(SB)/8, $0x3e5519efb6044dfc
+DATA erf<>+2584(SB)/8, $0x3da3d302da6f8192
+DATA erf<>+2592(SB)/8, $0xbe6470be00cf335e
+DATA erf<>+2600(SB)/8, $0xbfa873f8b044e704
+DATA erf<>+2608(SB)/8, $0xbfa7ff7544a91538
+DATA erf<>+2616(SB)/8, $0xbf9548f848ad31c2
+DATA erf<>+2624(SB)/8, $0x3f82495189d8e8de
+DATA erf<>+2632(SB)/8, $0x3f96b88291cb73e5
+DATA erf<>+2640(SB)/8, $0x3f911cc1aa031538
+DATA erf<>+2648(SB)/8, $0x3f73d089705cda82
+DATA erf<>+2656(SB)/8, $0xbf61d6f7bd2acaaf
+DATA erf<>+2664(SB)/8, $0xbf67a713a4a447ae
+DATA erf<>+2672(SB)/8, $0xbf56286f16b01f4d
+DATA erf<>+2680(SB)/8, $0xbf35d26f695f7c03
+DATA erf<>+2688(SB)/8, $0xbf05c6727d6f6c74
+DATA erf<>+2696(SB)/8, $0xbec1f1ad90e8404d
+DATA erf<>+2704(SB)/8, $0xbe5dac145836f732
+DATA erf<>+2712(SB)/8, $0xbdb193b43c2282ed
+DATA erf<>+2720(SB)/8, $0xbf9b82acd6fd8ec1
+DATA erf<>+2728(SB)/8, $0xbf83636dd3e9085e
+DATA erf<>+2736(SB)/8, $0x3f8426f658f2c4ca
+DATA erf<>+2744(SB)/8, $0x3f9370cbaf0315b7
+DATA erf<>+2752(SB)/8, $0x3f8b6cdbff97e41c
+DATA erf<>+2760(SB)/8, $0x3f5719c8ab639b48
+DATA erf<>+2768(SB)/8, $0xbf77a6be5e9748b5
+DATA erf<>+2776(SB)/8, $0xbf75225284b790d5
+DATA erf<>+2784(SB)/8, $0xbf59610263b4226b
+DATA erf<>+2792(SB)/8, $0x3f3fd007217b0e19
+DATA erf<>+2800(SB)/8, $0x3f432d0c721c4f5d
+DATA erf<>+2808(SB)/8, $0x3f2b243b2be2ab95
+DATA erf<>+2816(SB)/8, $0x3f014928f1016432
+DATA erf<>+2824(SB)/8, $0x3ec1653ddd1deaa1
+DATA erf<>+2832(SB)/8, $0x3e614eb91ff27ff0
+DATA erf<>+2840(SB)/8, $0x3db8a7ed7aa56e3f
+DATA erf<>+2848(SB)/8, $0xbed141401cfd261c
+DATA erf<>+2856(SB)/8, $0x3f868f3b598cc1f4
+DATA erf<>+2864(SB)/8, $0x3f81c0ce86b20a19
+DATA erf<>+2872(SB)/8, $0x3f461b38c6e13208
+DATA erf<>+2880(SB)/8, $0xbf762404f8e096d8
+DATA erf<>+2888(SB)/8, $0xbf755a4c095b6e91
+DATA erf<>+2896(SB)/8, $0xbf5587f36a166621
+DATA erf<>+2904(SB)/8, $0x3f56340082b7c7e7
+DATA erf<>+2912(SB)/8, $0x3f55515e15f1f3a3
+DATA erf<>+2920(SB)/8, $0x3f34dcf0bb6fb278
+DATA erf<>+2928(SB)/8, $0xbf201a449e57a00e
+DATA erf<>+2936(SB)/8, $0xbf18b007cf1d0a28
+DATA erf<>+2944(SB)/8, $0xbef5ec2446fefc18
+DATA erf<>+2952(SB)/8, $0xbebbe970c2ac4ad2
+DATA erf<>+2960(SB)/8, $0xbe60ec2450f3f690
+DATA erf<>+2968(SB)/8, $0xbdb8fbbf7ff589a1
+DATA erf<>+2976(SB)/8, $0x3f757c24fa9fde89
+DATA erf<>+2984(SB)/8, $0x3f50eb8330db15aa
+DATA erf<>+2992(SB)/8, $0xbf687eb647cdb96f
+DATA erf<>+3000(SB)/8, $0xbf6f37ecc9cac5d0
+DATA erf<>+3008(SB)/8, $0xbf5621a857f6dbc1
+DATA erf<>+3016(SB)/8, $0x3f5431ac03eec2ce
+DATA erf<>+3024(SB)/8, $0x3f59e895ab271671
+DATA erf<>+3032(SB)/8, $0x3f3d27a4df6a3165
+DATA erf<>+3040(SB)/8, $0xbf35173e30a46672
+DATA erf<>+3048(SB)/8, $0xbf31a9561b79e516
+DATA erf<>+3056(SB)/8, $0xbf034a754aa25f06
+DATA erf<>+3064(SB)/8, $0x3efbefaea95a649f
+DATA erf<>+3072(SB)/8, $0x3ee5ca349bd03344
+DATA erf<>+3080(SB)/8, $0x3eb2a8702c597359
+DATA erf<>+3088(SB)/8, $0x3e5c9b126b2eb701
+DATA erf<>+3096(SB)/8, $0x3dbca8dd3f9006cc
+DATA erf<>+3104(SB)/8, $0xbf1124badf11bd17
+DATA erf<>+3112(SB)/8, $0xbf608153b5d08f62
+DATA erf<>+3120(SB)/8, $0xbf53b02d6422f547
+DATA erf<>+3128(SB)/8, $0x3f3f7f71ce528dd9
+DATA erf<>+3136(SB)/8, $0x3f5437c6b5866174
+DATA erf<>+3144(SB)/8, $0x3f43d517eff2aeb9
+DATA erf<>+3152(SB)/8, $0xbf30e94444667bde
+DATA erf<>+3160(SB)/8, $0xbf3a6d4456cc6ef3
+DATA erf<>+3168(SB)/8, $0xbf189c638a7c6c35
+DATA erf<>+3176(SB)/8, $0x3f13cda66299941c
+DATA erf<>+3184(SB)/8, $0x3f0660cb378f61ef
+DATA erf<>+3192(SB)/8, $0xbe5f53ccd102ea34
+DATA erf<>+3200(SB)/8, $0xbecfb9607860ebdb
+DATA erf<>+3208(SB)/8, $0xbea548f0ff336f0f
+DATA erf<>+3216(SB)/8, $0xbe57104881a40b53
+DATA erf<>+3224(SB)/8, $0xbdc6bfa505275402
+DATA erf<>+3232(SB)/8, $0xbf48e112cb22247e
+DATA erf<>+3240(SB)/8, $0xbf09019a3cb24823
+DATA erf<>+3248(SB)/8, $0x3f43ec6ac33a3e8b
+DATA erf<>+3256(SB)/8, $0x3f4209926fa9fe0e
+DATA erf<>+3264(SB)/8, $0xbeeba05bdf680cf2
+DATA erf<>+3272(SB)/8, $0xbf366f892b87cffa
+DATA erf<>+3280(SB)/8, $0xbf28096aba537439
+DATA erf<>+3288(SB)/8, $0x3f1071712ed04f2b
+DATA erf<>+3296(SB)/8, $0x3f173122e4a5d01e
+DATA erf<>+3304(SB)/8, $0x3ee4c0a58732e39f
+DATA erf<>+3312(SB)/8, $0xbef06884e02c024d
+DATA erf<>+3320(SB)/8, $0xbed1d2669bbf23e0
+DATA erf<>+3328(SB)/8, $0x3ea9e589417adbac
+DATA erf<>+3336(SB)/8, $0x3e92d037ee51d239
+DATA erf<>+3344(SB)/8, $0x3e4c066968e8cd0e
+DATA erf<>+3352(SB)/8, $0x3dc13476fc421ca4
+GLOBL erf<>(SB), RODATA|NOPTR, $3360
 
 DATA q8000000000000000<>+0(SB)/8, $0x8000000000000000
 GLOBL q8000000000000000<>(SB), RODATA|NOPTR, $8
@@ -600,311 +1026,494 @@ TEXT ·erfc512(SB), NOSPLIT, $0-48
 	MOVQ x_len+32(FP), DX
 
 loop:
-	CMPQ              DX, $0x10
-	JLT               tail
-	VMOVUPD           (CX), Z0
-	VMOVUPD           64(CX), Z1
-	VCMPPD.BCST       $0x01, q0000000000000000<>+0(SB), Z0, K1
-	VANDPD.BCST       q7fffffffffffffff<>+0(SB), Z0, Z0
-	VBROADCASTSD      q403c000000000000<>+0(SB), Z2
-	VMINPD            Z0, Z2, Z0
-	VMOVAPD           Z0, Z2
-	VCMPPD.BCST       $0x01, q0000000000000000<>+0(SB), Z1, K2
-	VANDPD.BCST       q7fffffffffffffff<>+0(SB), Z1, Z1
-	VBROADCASTSD      q403c000000000000<>+0(SB), Z3
-	VMINPD            Z1, Z3, Z1
-	VMOVAPD           Z1, Z3
-	VADDPD.BCST       q4000000000000000<>+0(SB), Z2, Z4
-	VPSRLQ            $0x32, Z4, Z4
-	VADDPD.BCST       q4000000000000000<>+0(SB), Z3, Z5
-	VPSRLQ            $0x32, Z5, Z5
-	VMOVUPD           erfcx<>+0(SB), Z6
-	VMOVUPD           erfcx<>+64(SB), Z7
-	VMOVAPD           Z4, Z8
-	VPERMI2PD         Z7, Z6, Z8
-	VMOVAPD           Z5, Z9
-	VPERMI2PD         Z7, Z6, Z9
-	VSUBPD            Z8, Z2, Z2
-	VSUBPD            Z9, Z3, Z3
-	VMOVUPD           erfcx<>+1792(SB), Z6
-	VMOVUPD           erfcx<>+1856(SB), Z7
-	VMOVAPD           Z4, Z8
-	VPERMI2PD         Z7, Z6, Z8
-	VMOVAPD           Z5, Z9
-	VPERMI2PD         Z7, Z6, Z9
-	VMOVUPD           erfcx<>+1664(SB), Z6
-	VMOVUPD           erfcx<>+1728(SB), Z7
-	VMOVAPD           Z4, Z10
-	VPERMI2PD         Z7, Z6, Z10
-	VMOVAPD           Z5, Z11
-	VPERMI2PD         Z7, Z6, Z11
-	VFMADD213PD       Z10, Z2, Z8
-	VFMADD213PD       Z11, Z3, Z9
-	VMOVUPD           erfcx<>+1536(SB), Z6
-	VMOVUPD           erfcx<>+1600(SB), Z7
-	VMOVAPD           Z4, Z10
-	VPERMI2PD         Z7, Z6, Z10
-	VMOVAPD           Z5, Z11
-	VPERMI2PD         Z7, Z6, Z11
-	VFMADD213PD       Z10, Z2, Z8
-	VFMADD213PD       Z11, Z3, Z9
-	VMOVUPD           erfcx<>+1408(SB), Z6
-	VMOVUPD           erfcx<>+1472(SB), Z7
-	VMOVAPD           Z4, Z10
-	VPERMI2PD         Z7, Z6, Z10
-	VMOVAPD           Z5, Z11
-	VPERMI2PD         Z7, Z6, Z11
-	VFMADD213PD       Z10, Z2, Z8
-	VFMADD213PD       Z11, Z3, Z9
-	VMOVUPD           erfcx<>+1280(SB), Z6
-	VMOVUPD           erfcx<>+1344(SB), Z7
-	VMOVAPD           Z4, Z10
-	VPERMI2PD         Z7, Z6, Z10
-	VMOVAPD           Z5, Z11
-	VPERMI2PD         Z7, Z6, Z11
-	VFMADD213PD       Z10, Z2, Z8
-	VFMADD213PD       Z11, Z3, Z9
-	VMOVUPD           erfcx<>+1152(SB), Z6
-	VMOVUPD           erfcx<>+1216(SB), Z7
-	VMOVAPD           Z4, Z10
-	VPERMI2PD         Z7, Z6, Z10
-	VMOVAPD           Z5, Z11
-	VPERMI2PD         Z7, Z6, Z11
-	VFMADD213PD       Z10, Z2, Z8
-	VFMADD213PD       Z11, Z3, Z9
-	VMOVUPD           erfcx<>+1024(SB), Z6
-	VMOVUPD           erfcx<>+1088(SB), Z7
-	VMOVAPD           Z4, Z10
-	VPERMI2PD         Z7, Z6, Z10
-	VMOVAPD           Z5, Z11
-	VPERMI2PD         Z7, Z6, Z11
-	VFMADD213PD       Z10, Z2, Z8
-	VFMADD213PD       Z11, Z3, Z9
-	VMOVUPD           erfcx<>+896(SB), Z6
-	VMOVUPD           erfcx<>+960(SB), Z7
-	VMOVAPD           Z4, Z10
-	VPERMI2PD         Z7, Z6, Z10
-	VMOVAPD           Z5, Z11
-	VPERMI2PD         Z7, Z6, Z11
-	VFMADD213PD       Z10, Z2, Z8
-	VFMADD213PD       Z11, Z3, Z9
-	VMOVUPD           erfcx<>+768(SB), Z6
-	VMOVUPD           erfcx<>+832(SB), Z7
-	VMOVAPD           Z4, Z10
-	VPERMI2PD         Z7, Z6, Z10
-	VMOVAPD           Z5, Z11
-	VPERMI2PD         Z7, Z6, Z11
-	VFMADD213PD       Z10, Z2, Z8
-	VFMADD213PD       Z11, Z3, Z9
-	VMOVUPD           erfcx<>+640(SB), Z6
-	VMOVUPD           erfcx<>+704(SB), Z7
-	VMOVAPD           Z4, Z10
-	VPERMI2PD         Z7, Z6, Z10
-	VMOVAPD           Z5, Z11
-	VPERMI2PD         Z7, Z6, Z11
-	VFMADD213PD       Z10, Z2, Z8
-	VFMADD213PD       Z11, Z3, Z9
-	VMOVUPD           erfcx<>+512(SB), Z6
-	VMOVUPD           erfcx<>+576(SB), Z7
-	VMOVAPD           Z4, Z10
-	VPERMI2PD         Z7, Z6, Z10
-	VMOVAPD           Z5, Z11
-	VPERMI2PD         Z7, Z6, Z11
-	VFMADD213PD       Z10, Z2, Z8
-	VFMADD213PD       Z11, Z3, Z9
-	VMOVUPD           erfcx<>+384(SB), Z6
-	VMOVUPD           erfcx<>+448(SB), Z7
-	VMOVAPD           Z4, Z10
-	VPERMI2PD         Z7, Z6, Z10
-	VMOVAPD           Z5, Z11
-	VPERMI2PD         Z7, Z6, Z11
-	VFMADD213PD       Z10, Z2, Z8
-	VFMADD213PD       Z11, Z3, Z9
-	VMOVUPD           erfcx<>+256(SB), Z6
-	VMOVUPD           erfcx<>+320(SB), Z7
-	VMOVAPD           Z4, Z10
-	VPERMI2PD         Z7, Z6, Z10
-	VMOVAPD           Z5, Z11
-	VPERMI2PD         Z7, Z6, Z11
-	VFMADD213PD       Z10, Z2, Z8
-	VFMADD213PD       Z11, Z3, Z9
-	VMOVUPD           erfcx<>+128(SB), Z6
-	VMOVUPD           erfcx<>+192(SB), Z7
-	VMOVAPD           Z4, Z4
-	VPERMI2PD         Z7, Z6, Z4
-	VMOVAPD           Z5, Z5
-	VPERMI2PD         Z7, Z6, Z5
-	VFMADD213PD       Z4, Z2, Z8
-	VFMADD213PD       Z5, Z3, Z9
-	VMULPD.BCST       qbff0000000000000<>+0(SB), Z0, Z2
-	VMULPD            Z0, Z2, Z3
-	VFMSUB213PD       Z3, Z0, Z2
-	VBROADCASTSD      q42f8000000000000<>+0(SB), Z4
-	VFMADD231PD.BCST  q3ff71547652b82fe<>+0(SB), Z3, Z4
-	VSUBPD.BCST       q42f8000000000000<>+0(SB), Z4, Z5
-	VFNMADD231PD.BCST q3fe62e42fefa39ef<>+0(SB), Z5, Z3
-	VFNMADD231PD.BCST q3c7abc9e3b39803f<>+0(SB), Z5, Z3
-	VADDPD            Z2, Z3, Z0
-	VBROADCASTSD      q3f56c17bb51f236d<>+0(SB), Z2
-	VFMADD213PD.BCST  q3f811120af701deb<>+0(SB), Z0, Z2
-	VFMADD213PD.BCST  q3fa55555555194d2<>+0(SB), Z0, Z2
-	VFMADD213PD.BCST  q3fc55555554dd44d<>+0(SB), Z0, Z2
-	VFMADD213PD.BCST  q3fe0000000000000<>+0(SB), Z0, Z2
-	VFMADD213PD.BCST  q3ff0000000000000<>+0(SB), Z0, Z2
-	VMULPD            Z2, Z0, Z0
-	VMOVUPD           exp3ff0000000000000<>+0(SB), Z2
-	VPERMI2PD         exp3ff0000000000000<>+64(SB), Z2, Z4
-	VFMADD213PD       Z4, Z4, Z0
-	VMULPD            Z8, Z0, Z0
-	VSCALEFPD         Z5, Z0, Z0
-	VBROADCASTSD      q4000000000000000<>+0(SB), Z2
-	VSUBPD            Z0, Z2, K1, Z0
-	VMULPD.BCST       qbff0000000000000<>+0(SB), Z1, Z2
-	VMULPD            Z1, Z2, Z3
-	VFMSUB213PD       Z3, Z1, Z2
-	VBROADCASTSD      q42f8000000000000<>+0(SB), Z4
-	VFMADD231PD.BCST  q3ff71547652b82fe<>+0(SB), Z3, Z4
-	VSUBPD.BCST       q42f8000000000000<>+0(SB), Z4, Z5
-	VFNMADD231PD.BCST q3fe62e42fefa39ef<>+0(SB), Z5, Z3
-	VFNMADD231PD.BCST q3c7abc9e3b39803f<>+0(SB), Z5, Z3
-	VADDPD            Z2, Z3, Z1
-	VBROADCASTSD      q3f56c17bb51f236d<>+0(SB), Z2
-	VFMADD213PD.BCST  q3f811120af701deb<>+0(SB), Z1, Z2
-	VFMADD213PD.BCST  q3fa55555555194d2<>+0(SB), Z1, Z2
-	VFMADD213PD.BCST  q3fc55555554dd44d<>+0(SB), Z1, Z2
-	VFMADD213PD.BCST  q3fe0000000000000<>+0(SB), Z1, Z2
-	VFMADD213PD.BCST  q3ff0000000000000<>+0(SB), Z1, Z2
-	VMULPD            Z2, Z1, Z1
-	VMOVUPD           exp3ff0000000000000<>+0(SB), Z2
-	VPERMI2PD         exp3ff0000000000000<>+64(SB), Z2, Z4
-	VFMADD213PD       Z4, Z4, Z1
-	VMULPD            Z9, Z1, Z1
-	VSCALEFPD         Z5, Z1, Z1
-	VBROADCASTSD      q4000000000000000<>+0(SB), Z2
-	VSUBPD            Z1, Z2, K2, Z1
-	VMOVUPD           Z0, (AX)
-	VMOVUPD           Z1, 64(AX)
-	ADDQ              $0x80, CX
-	ADDQ              $0x80, AX
-	SUBQ              $0x10, DX
-	JMP               loop
+	CMPQ         DX, $0x00000020
+	JLT          tail
+	VMOVUPD      (CX), Z0
+	VMOVUPD      64(CX), Z1
+	VMOVUPD      128(CX), Z2
+	VMOVUPD      192(CX), Z3
+	VCMPPD.BCST  $0x01, q0000000000000000<>+0(SB), Z0, K1
+	VCMPPD.BCST  $0x01, q0000000000000000<>+0(SB), Z1, K2
+	VCMPPD.BCST  $0x01, q0000000000000000<>+0(SB), Z2, K3
+	VCMPPD.BCST  $0x01, q0000000000000000<>+0(SB), Z3, K4
+	VBROADCASTSD q403c000000000000<>+0(SB), Z4
+	VANDPD.BCST  q7fffffffffffffff<>+0(SB), Z0, Z0
+	VMINPD       Z0, Z4, Z0
+	VANDPD.BCST  q7fffffffffffffff<>+0(SB), Z1, Z1
+	VMINPD       Z1, Z4, Z1
+	VANDPD.BCST  q7fffffffffffffff<>+0(SB), Z2, Z2
+	VMINPD       Z2, Z4, Z2
+	VANDPD.BCST  q7fffffffffffffff<>+0(SB), Z3, Z3
+	VMINPD       Z3, Z4, Z3
+	VMOVAPD      Z0, Z4
+	VMOVAPD      Z1, Z5
+	VMOVAPD      Z2, Z6
+	VMOVAPD      Z3, Z7
+	VADDPD.BCST  q4000000000000000<>+0(SB), Z4, Z8
+	VPSRLQ       $0x32, Z8, Z8
+	VADDPD.BCST  q4000000000000000<>+0(SB), Z5, Z9
+	VPSRLQ       $0x32, Z9, Z9
+	VADDPD.BCST  q4000000000000000<>+0(SB), Z6, Z10
+	VPSRLQ       $0x32, Z10, Z10
+	VADDPD.BCST  q4000000000000000<>+0(SB), Z7, Z11
+	VPSRLQ       $0x32, Z11, Z11
+	LEAQ         erfcx<>+0(SB), BX
+	MOVQ         BX, SI
+	ANDQ         $0x20, SI
+	IMUL3Q       $0x0000003d, SI, SI
+	ADDQ         SI, BX
+	VMOVUPD      (BX), Z12
+	VMOVUPD      64(BX), Z13
+	VMOVAPD      Z8, Z14
+	VPERMI2PD    Z13, Z12, Z14
+	VMOVAPD      Z9, Z15
+	VPERMI2PD    Z13, Z12, Z15
+	VMOVAPD      Z10, Z16
+	VPERMI2PD    Z13, Z12, Z16
+	VMOVAPD      Z11, Z17
+	VPERMI2PD    Z13, Z12, Z17
+	VSUBPD       Z14, Z4, Z4
+	VSUBPD       Z15, Z5, Z5
+	VSUBPD       Z16, Z6, Z6
+	VSUBPD       Z17, Z7, Z7
+	VMOVUPD      1792(BX), Z12
+	VMOVUPD      1856(BX), Z13
+	VMOVAPD      Z8, Z14
+	VPERMI2PD    Z13, Z12, Z14
+	VMOVAPD      Z9, Z15
+	VPERMI2PD    Z13, Z12, Z15
+	VMOVAPD      Z10, Z16
+	VPERMI2PD    Z13, Z12, Z16
+	VMOVAPD      Z11, Z17
+	VPERMI2PD    Z13, Z12, Z17
+	VMOVUPD      1664(BX), Z12
+	VMOVUPD      1728(BX), Z13
+	VMOVAPD      Z8, Z18
+	VPERMI2PD    Z13, Z12, Z18
+	VMOVAPD      Z9, Z19
+	VPERMI2PD    Z13, Z12, Z19
+	VMOVAPD      Z10, Z20
+	VPERMI2PD    Z13, Z12, Z20
+	VMOVAPD      Z11, Z21
+	VPERMI2PD    Z13, Z12, Z21
+	VFMADD213PD  Z18, Z4, Z14
+	VFMADD213PD  Z19, Z5, Z15
+	VFMADD213PD  Z20, Z6, Z16
+	VFMADD213PD  Z21, Z7, Z17
+	VMOVUPD      1536(BX), Z12
+	VMOVUPD      1600(BX), Z13
+	VMOVAPD      Z8, Z18
+	VPERMI2PD    Z13, Z12, Z18
+	VMOVAPD      Z9, Z19
+	VPERMI2PD    Z13, Z12, Z19
+	VMOVAPD      Z10, Z20
+	VPERMI2PD    Z13, Z12, Z20
+	VMOVAPD      Z11, Z21
+	VPERMI2PD    Z13, Z12, Z21
+	VFMADD213PD  Z18, Z4, Z14
+	VFMADD213PD  Z19, Z5, Z15
+	VFMADD213PD  Z20, Z6, Z16
+	VFMADD213PD  Z21, Z7, Z17
+	VMOVUPD      1408(BX), Z12
+	VMOVUPD      1472(BX), Z13
+	VMOVAPD      Z8, Z18
+	VPERMI2PD    Z13, Z12, Z18
+	VMOVAPD      Z9, Z19
+	VPERMI2PD    Z13, Z12, Z19
+	VMOVAPD      Z10, Z20
+	VPERMI2PD    Z13, Z12, Z20
+	VMOVAPD      Z11, Z21
+	VPERMI2PD    Z13, Z12, Z21
+	VFMADD213PD  Z18, Z4, Z14
+	VFMADD213PD  Z19, Z5, Z15
+	VFMADD213PD  Z20, Z6, Z16
+	VFMADD213PD  Z21, Z7, Z17
+	VMOVUPD      1280(BX), Z12
+	VMOVUPD      1344(BX), Z13
+	VMOVAPD      Z8, Z18
+	VPERMI2PD    Z13, Z12, Z18
+	VMOVAPD      Z9, Z19
+	VPERMI2PD    Z13, Z12, Z19
+	VMOVAPD      Z10, Z20
+	VPERMI2PD    Z13, Z12, Z20
+	VMOVAPD      Z11, Z21
+	VPERMI2PD    Z13, Z12, Z21
+	VFMADD213PD  Z18, Z4, Z14
+	VFMADD213PD  Z19, Z5, Z15
+	VFMADD213PD  Z20, Z6, Z16
+	VFMADD213PD  Z21, Z7, Z17
+	VMOVUPD      1152(BX), Z12
+	VMOVUPD      1216(BX), Z13
+	VMOVAPD      Z8, Z18
+	VPERMI2PD    Z13, Z12, Z18
+	VMOVAPD      Z9, Z19
+	VPERMI2PD    Z13, Z12, Z19
+	VMOVAPD      Z10, Z20
+	VPERMI2PD    Z13, Z12, Z20
+	VMOVAPD      Z11, Z21
+	VPERMI2PD    Z13, Z12, Z21
+	VFMADD213PD  Z18, Z4, Z14
+	VFMADD213PD  Z19, Z5, Z15
+	VFMADD213PD  Z20, Z6, Z16
+	VFMADD213PD  Z21, Z7, Z17
+	VMOVUPD      1024(BX), Z12
+	VMOVUPD      1088(BX), Z13
+	VMOVAPD      Z8, Z18
+	VPERMI2PD    Z13, Z12, Z18
+	VMOVAPD      Z9, Z19
+	VPERMI2PD    Z13, Z12, Z19
+	VMOVAPD      Z10, Z20
+	VPERMI2PD    Z13, Z12, Z20
+	VMOVAPD      Z11, Z21
+	VPERMI2PD    Z13, Z12, Z21
+	VFMADD213PD  Z18, Z4, Z14
+	VFMADD213PD  Z19, Z5, Z15
+	VFMADD213PD  Z20, Z6, Z16
+	VFMADD213PD  Z21, Z7, Z17
+	VMOVUPD      896(BX), Z12
+	VMOVUPD      960(BX), Z13
+	VMOVAPD      Z8, Z18
+	VPERMI2PD    Z13, Z12, Z18
+	VMOVAPD      Z9, Z19
+	VPERMI2PD    Z13, Z12, Z19
+	VMOVAPD      Z10, Z20
+	VPERMI2PD    Z13, Z12, Z20
+	VMOVAPD      Z11, Z21
+	VPERMI2PD    Z13, Z12, Z21
+	VFMADD213PD  Z18, Z4, Z14
+	VFMADD213PD  Z19, Z5, Z15
+	VFMADD213PD  Z20, Z6, Z16
+	VFMADD213PD  Z21, Z7, Z17
+	VMOVUPD      768(BX), Z12
+	VMOVUPD      832(BX), Z13
+	VMOVAPD      Z8, Z18
+	VPERMI2PD    Z13, Z12, Z18
+	VMOVAPD      Z9, Z19
+	VPERMI2PD    Z13, Z12, Z19
+	VMOVAPD      Z10, Z20
+	VPERMI2PD    Z13, Z12, Z20
+	VMOVAPD      Z11, Z21
+	VPERMI2PD    Z13, Z12, Z21
+	VFMADD213PD  Z18, Z4, Z14
+	VFMADD213PD  Z19, Z5, Z15
+	VFMADD213PD  Z20, Z6, Z16
+	VFMADD213PD  Z21, Z7, Z17
+	VMOVUPD      640(BX), Z12
+	VMOVUPD      704(BX), Z13
+	VMOVAPD      Z8, Z18
+	VPERMI2PD    Z13, Z12, Z18
+	VMOVAPD      Z9, Z19
+	VPERMI2PD    Z13, Z12, Z19
+	VMOVAPD      Z10, Z20
+	VPERMI2PD    Z13, Z12, Z20
+	VMOVAPD      Z11, Z21
+	VPERMI2PD    Z13, Z12, Z21
+	VFMADD213PD  Z18, Z4, Z14
+	VFMADD213PD  Z19, Z5, Z15
+	VFMADD213PD  Z20, Z6, Z16
+	VFMADD213PD  Z21, Z7, Z17
+	VMOVUPD      512(BX), Z12
+	VMOVUPD      576(BX), Z13
+	VMOVAPD      Z8, Z18
+	VPERMI2PD    Z13, Z12, Z18
+	VMOVAPD      Z9, Z19
+	VPERMI2PD    Z13, Z12, Z19
+	VMOVAPD      Z10, Z20
+	VPERMI2PD    Z13, Z12, Z20
+	VMOVAPD      Z11, Z21
+	VPERMI2PD    Z13, Z12, Z21
+	VFMADD213PD  Z18, Z4, Z14
+	VFMADD213PD  Z19, Z5, Z15
+	VFMADD213PD  Z20, Z6, Z16
+	VFMADD213PD  Z21, Z7, Z17
+	VMOVUPD      384(BX), Z12
+	VMOVUPD      448(BX), Z13
+	VMOVAPD      Z8, Z18
+	VPERMI2PD    Z13, Z12, Z18
+	VMOVAPD      Z9, Z19
+	VPERMI2PD    Z13, Z12, Z19
+	VMOVAPD      Z10, Z20
+	VPERMI2PD    Z13, Z12, Z20
+	VMOVAPD      Z11, Z21
+	VPERMI2PD    Z13, Z12, Z21
+	VFMADD213PD  Z18, Z4, Z14
+	VFMADD213PD  Z19, Z5, Z15
+	VFMADD213PD  Z20, Z6, Z16
+	VFMADD213PD  Z21, Z7, Z17
+	VMOVUPD      256(BX), Z12
+	VMOVUPD      320(BX), Z13
+	VMOVAPD      Z8, Z18
+	VPERMI2PD    Z13, Z12, Z18
+	VMOVAPD      Z9, Z19
+	VPERMI2PD    Z13, Z12, Z19
+	VMOVAPD      Z10, Z20
+	VPERMI2PD    Z13, Z12, Z20
+	VMOVAPD      Z11, Z21
+	VPERMI2PD    Z13, Z12, Z21
+	VFMADD213PD  Z18, Z4, Z14
+	VFMADD213PD  Z19, Z5, Z15
+	VFMADD213PD  Z20, Z6, Z16
+	VFMADD213PD  Z21, Z7, Z17
+	VMOVUPD      128(BX), Z12
+	VMOVUPD      192(BX), Z13
+	VMOVAPD      Z8, Z8
+	VPERMI2PD    Z13, Z12, Z8
+	VMOVAPD      Z9, Z9
+	VPERMI2PD    Z13, Z12, Z9
+	VMOVAPD      Z10, Z10
+	VPERMI2PD    Z13, Z12, Z10
+	VMOVAPD      Z11, Z11
+	VPERMI2PD    Z13, Z12, Z11
+	VFMADD213PD  Z8, Z4, Z14
+	VFMADD213PD  Z9, Z5, Z15
+	VFMADD213PD  Z10, Z6, Z16
+	VFMADD213PD  Z11, Z7, Z17
+	VMULPD.BCST  qbff0000000000000<>+0(SB), Z0, Z5
+	VMULPD       Z0, Z5, Z4
+	VFMSUB213PD  Z4, Z0, Z5
+	VMULPD.BCST  qbff0000000000000<>+0(SB), Z1, Z7
+	VMULPD       Z1, Z7, Z6
+	VFMSUB213PD  Z6, Z1, Z7
+	VMULPD.BCST  qbff0000000000000<>+0(SB), Z2, Z9
+	VMULPD       Z2, Z9, Z8
+	VFMSUB213PD  Z8, Z2, Z9
+	VMULPD.BCST  qbff0000000000000<>+0(SB), Z3, Z11
+	VMULPD       Z3, Z11, Z10
+	VFMSUB213PD  Z10, Z3, Z11
+	VBROADCASTSD q3ff71547652b82fe<>+0(SB), Z0
+	VBROADCASTSD q42f8000000000000<>+0(SB), Z1
+	VMOVAPD      Z1, Z12
+	VFMADD231PD  Z0, Z4, Z12
+	VSUBPD       Z1, Z12, Z13
+	VMOVAPD      Z1, Z18
+	VFMADD231PD  Z0, Z6, Z18
+	VSUBPD       Z1, Z18, Z19
+	VMOVAPD      Z1, Z20
+	VFMADD231PD  Z0, Z8, Z20
+	VSUBPD       Z1, Z20, Z21
+	VMOVAPD      Z1, Z22
+	VFMADD231PD  Z0, Z10, Z22
+	VSUBPD       Z1, Z22, Z23
+	VBROADCASTSD q3fe62e42fefa39ef<>+0(SB), Z0
+	VFNMADD231PD Z0, Z13, Z4
+	VFNMADD231PD Z0, Z19, Z6
+	VFNMADD231PD Z0, Z21, Z8
+	VFNMADD231PD Z0, Z23, Z10
+	VBROADCASTSD q3c7abc9e3b39803f<>+0(SB), Z0
+	VFNMADD231PD Z0, Z13, Z4
+	VFNMADD231PD Z0, Z19, Z6
+	VFNMADD231PD Z0, Z21, Z8
+	VFNMADD231PD Z0, Z23, Z10
+	VADDPD       Z5, Z4, Z0
+	VADDPD       Z7, Z6, Z1
+	VADDPD       Z9, Z8, Z2
+	VADDPD       Z11, Z10, Z3
+	VBROADCASTSD q3f56c17bb51f236d<>+0(SB), Z4
+	VBROADCASTSD q3f56c17bb51f236d<>+0(SB), Z5
+	VBROADCASTSD q3f56c17bb51f236d<>+0(SB), Z6
+	VBROADCASTSD q3f56c17bb51f236d<>+0(SB), Z7
+	VBROADCASTSD q3f811120af701deb<>+0(SB), Z8
+	VFMADD213PD  Z8, Z0, Z4
+	VFMADD213PD  Z8, Z1, Z5
+	VFMADD213PD  Z8, Z2, Z6
+	VFMADD213PD  Z8, Z3, Z7
+	VBROADCASTSD q3fa55555555194d2<>+0(SB), Z8
+	VFMADD213PD  Z8, Z0, Z4
+	VFMADD213PD  Z8, Z1, Z5
+	VFMADD213PD  Z8, Z2, Z6
+	VFMADD213PD  Z8, Z3, Z7
+	VBROADCASTSD q3fc55555554dd44d<>+0(SB), Z8
+	VFMADD213PD  Z8, Z0, Z4
+	VFMADD213PD  Z8, Z1, Z5
+	VFMADD213PD  Z8, Z2, Z6
+	VFMADD213PD  Z8, Z3, Z7
+	VBROADCASTSD q3fe0000000000000<>+0(SB), Z8
+	VFMADD213PD  Z8, Z0, Z4
+	VFMADD213PD  Z8, Z1, Z5
+	VFMADD213PD  Z8, Z2, Z6
+	VFMADD213PD  Z8, Z3, Z7
+	VBROADCASTSD q3ff0000000000000<>+0(SB), Z8
+	VFMADD213PD  Z8, Z0, Z4
+	VFMADD213PD  Z8, Z1, Z5
+	VFMADD213PD  Z8, Z2, Z6
+	VFMADD213PD  Z8, Z3, Z7
+	LEAQ         exp3ff0000000000000<>+0(SB), BX
+	MOVQ         BX, SI
+	ANDQ         $0x20, SI
+	IMUL3Q       $0x00000005, SI, SI
+	ADDQ         SI, BX
+	VMOVUPD      (BX), Z8
+	VMOVUPD      64(BX), Z9
+	VMULPD       Z4, Z0, Z0
+	VPERMI2PD    Z9, Z8, Z12
+	VFMADD213PD  Z12, Z12, Z0
+	VMULPD       Z5, Z1, Z1
+	VPERMI2PD    Z9, Z8, Z18
+	VFMADD213PD  Z18, Z18, Z1
+	VMULPD       Z6, Z2, Z2
+	VPERMI2PD    Z9, Z8, Z20
+	VFMADD213PD  Z20, Z20, Z2
+	VMULPD       Z7, Z3, Z3
+	VPERMI2PD    Z9, Z8, Z22
+	VFMADD213PD  Z22, Z22, Z3
+	VBROADCASTSD q4000000000000000<>+0(SB), Z4
+	VMULPD       Z14, Z0, Z0
+	VSCALEFPD    Z13, Z0, Z0
+	VSUBPD       Z0, Z4, K1, Z0
+	VMULPD       Z15, Z1, Z1
+	VSCALEFPD    Z19, Z1, Z1
+	VSUBPD       Z1, Z4, K2, Z1
+	VMULPD       Z16, Z2, Z2
+	VSCALEFPD    Z21, Z2, Z2
+	VSUBPD       Z2, Z4, K3, Z2
+	VMULPD       Z17, Z3, Z3
+	VSCALEFPD    Z23, Z3, Z3
+	VSUBPD       Z3, Z4, K4, Z3
+	VMOVUPD      Z0, (AX)
+	VMOVUPD      Z1, 64(AX)
+	VMOVUPD      Z2, 128(AX)
+	VMOVUPD      Z3, 192(AX)
+	ADDQ         $0x00000100, CX
+	ADDQ         $0x00000100, AX
+	SUBQ         $0x00000020, DX
+	JMP          loop
 
 tail:
-	CMPQ              DX, $0x00
-	JLE               done
-	MOVQ              $-1, BX
-	BZHIQ             DX, BX, BX
-	KMOVW             BX, K1
-	VMOVUPD.Z         (CX), K1, Z0
-	VCMPPD.BCST       $0x01, q0000000000000000<>+0(SB), Z0, K2
-	VANDPD.BCST       q7fffffffffffffff<>+0(SB), Z0, Z0
-	VBROADCASTSD      q403c000000000000<>+0(SB), Z1
-	VMINPD            Z0, Z1, Z0
-	VMOVAPD           Z0, Z1
-	VADDPD.BCST       q4000000000000000<>+0(SB), Z1, Z2
-	VPSRLQ            $0x32, Z2, Z2
-	VMOVUPD           erfcx<>+0(SB), Z3
-	VMOVUPD           erfcx<>+64(SB), Z4
-	VMOVAPD           Z2, Z5
-	VPERMI2PD         Z4, Z3, Z5
-	VSUBPD            Z5, Z1, Z1
-	VMOVUPD           erfcx<>+1792(SB), Z3
-	VMOVUPD           erfcx<>+1856(SB), Z4
-	VMOVAPD           Z2, Z5
-	VPERMI2PD         Z4, Z3, Z5
-	VMOVUPD           erfcx<>+1664(SB), Z3
-	VMOVUPD           erfcx<>+1728(SB), Z4
-	VMOVAPD           Z2, Z6
-	VPERMI2PD         Z4, Z3, Z6
-	VFMADD213PD       Z6, Z1, Z5
-	VMOVUPD           erfcx<>+1536(SB), Z3
-	VMOVUPD           erfcx<>+1600(SB), Z4
-	VMOVAPD           Z2, Z6
-	VPERMI2PD         Z4, Z3, Z6
-	VFMADD213PD       Z6, Z1, Z5
-	VMOVUPD           erfcx<>+1408(SB), Z3
-	VMOVUPD           erfcx<>+1472(SB), Z4
-	VMOVAPD           Z2, Z6
-	VPERMI2PD         Z4, Z3, Z6
-	VFMADD213PD       Z6, Z1, Z5
-	VMOVUPD           erfcx<>+1280(SB), Z3
-	VMOVUPD           erfcx<>+1344(SB), Z4
-	VMOVAPD           Z2, Z6
-	VPERMI2PD         Z4, Z3, Z6
-	VFMADD213PD       Z6, Z1, Z5
-	VMOVUPD           erfcx<>+1152(SB), Z3
-	VMOVUPD           erfcx<>+1216(SB), Z4
-	VMOVAPD           Z2, Z6
-	VPERMI2PD         Z4, Z3, Z6
-	VFMADD213PD       Z6, Z1, Z5
-	VMOVUPD           erfcx<>+1024(SB), Z3
-	VMOVUPD           erfcx<>+1088(SB), Z4
-	VMOVAPD           Z2, Z6
-	VPERMI2PD         Z4, Z3, Z6
-	VFMADD213PD       Z6, Z1, Z5
-	VMOVUPD           erfcx<>+896(SB), Z3
-	VMOVUPD           erfcx<>+960(SB), Z4
-	VMOVAPD           Z2, Z6
-	VPERMI2PD         Z4, Z3, Z6
-	VFMADD213PD       Z6, Z1, Z5
-	VMOVUPD           erfcx<>+768(SB), Z3
-	VMOVUPD           erfcx<>+832(SB), Z4
-	VMOVAPD           Z2, Z6
-	VPERMI2PD         Z4, Z3, Z6
-	VFMADD213PD       Z6, Z1, Z5
-	VMOVUPD           erfcx<>+640(SB), Z3
-	VMOVUPD           erfcx<>+704(SB), Z4
-	VMOVAPD           Z2, Z6
-	VPERMI2PD         Z4, Z3, Z6
-	VFMADD213PD       Z6, Z1, Z5
-	VMOVUPD           erfcx<>+512(SB), Z3
-	VMOVUPD           erfcx<>+576(SB), Z4
-	VMOVAPD           Z2, Z6
-	VPERMI2PD         Z4, Z3, Z6
-	VFMADD213PD       Z6, Z1, Z5
-	VMOVUPD           erfcx<>+384(SB), Z3
-	VMOVUPD           erfcx<>+448(SB), Z4
-	VMOVAPD           Z2, Z6
-	VPERMI2PD         Z4, Z3, Z6
-	VFMADD213PD       Z6, Z1, Z5
-	VMOVUPD           erfcx<>+256(SB), Z3
-	VMOVUPD           erfcx<>+320(SB), Z4
-	VMOVAPD           Z2, Z6
-	VPERMI2PD         Z4, Z3, Z6
-	VFMADD213PD       Z6, Z1, Z5
-	VMOVUPD           erfcx<>+128(SB), Z3
-	VMOVUPD           erfcx<>+192(SB), Z4
-	VMOVAPD           Z2, Z2
-	VPERMI2PD         Z4, Z3, Z2
-	VFMADD213PD       Z2, Z1, Z5
-	VMULPD.BCST       qbff0000000000000<>+0(SB), Z0, Z1
-	VMULPD            Z0, Z1, Z2
-	VFMSUB213PD       Z2, Z0, Z1
-	VBROADCASTSD      q42f8000000000000<>+0(SB), Z3
-	VFMADD231PD.BCST  q3ff71547652b82fe<>+0(SB), Z2, Z3
-	VSUBPD.BCST       q42f8000000000000<>+0(SB), Z3, Z4
-	VFNMADD231PD.BCST q3fe62e42fefa39ef<>+0(SB), Z4, Z2
-	VFNMADD231PD.BCST q3c7abc9e3b39803f<>+0(SB), Z4, Z2
-	VADDPD            Z1, Z2, Z0
-	VBROADCASTSD      q3f56c17bb51f236d<>+0(SB), Z1
-	VFMADD213PD.BCST  q3f811120af701deb<>+0(SB), Z0, Z1
-	VFMADD213PD.BCST  q3fa55555555194d2<>+0(SB), Z0, Z1
-	VFMADD213PD.BCST  q3fc55555554dd44d<>+0(SB), Z0, Z1
-	VFMADD213PD.BCST  q3fe0000000000000<>+0(SB), Z0, Z1
-	VFMADD213PD.BCST  q3ff0000000000000<>+0(SB), Z0, Z1
-	VMULPD            Z1, Z0, Z0
-	VMOVUPD           exp3ff0000000000000<>+0(SB), Z1
-	VPERMI2PD         exp3ff0000000000000<>+64(SB), Z1, Z3
-	VFMADD213PD       Z3, Z3, Z0
-	VMULPD            Z5, Z0, Z0
-	VSCALEFPD         Z4, Z0, Z0
-	VBROADCASTSD      q4000000000000000<>+0(SB), Z1
-	VSUBPD            Z0, Z1, K2, Z0
-	VMOVUPD           Z0, K1, (AX)
-	ADDQ              $0x40, CX
-	ADDQ              $0x40, AX
-	SUBQ              $0x08, DX
-	JMP               tail
+	CMPQ         DX, $0x00
+	JLE          done
+	MOVQ         $-1, BX
+	BZHIQ        DX, BX, BX
+	KMOVW        BX, K1
+	VMOVUPD.Z    (CX), K1, Z0
+	VCMPPD.BCST  $0x01, q0000000000000000<>+0(SB), Z0, K2
+	VBROADCASTSD q403c000000000000<>+0(SB), Z1
+	VANDPD.BCST  q7fffffffffffffff<>+0(SB), Z0, Z0
+	VMINPD       Z0, Z1, Z0
+	VMOVAPD      Z0, Z1
+	VADDPD.BCST  q4000000000000000<>+0(SB), Z1, Z2
+	VPSRLQ       $0x32, Z2, Z2
+	LEAQ         erfcx<>+0(SB), BX
+	MOVQ         BX, SI
+	ANDQ         $0x20, SI
+	IMUL3Q       $0x0000003d, SI, SI
+	ADDQ         SI, BX
+	VMOVUPD      (BX), Z3
+	VMOVUPD      64(BX), Z4
+	VMOVAPD      Z2, Z5
+	VPERMI2PD    Z4, Z3, Z5
+	VSUBPD       Z5, Z1, Z1
+	VMOVUPD      1792(BX), Z3
+	VMOVUPD      1856(BX), Z4
+	VMOVAPD      Z2, Z5
+	VPERMI2PD    Z4, Z3, Z5
+	VMOVUPD      1664(BX), Z3
+	VMOVUPD      1728(BX), Z4
+	VMOVAPD      Z2, Z6
+	VPERMI2PD    Z4, Z3, Z6
+	VFMADD213PD  Z6, Z1, Z5
+	VMOVUPD      1536(BX), Z3
+	VMOVUPD      1600(BX), Z4
+	VMOVAPD      Z2, Z6
+	VPERMI2PD    Z4, Z3, Z6
+	VFMADD213PD  Z6, Z1, Z5
+	VMOVUPD      1408(BX), Z3
+	VMOVUPD      1472(BX), Z4
+	VMOVAPD      Z2, Z6
+	VPERMI2PD    Z4, Z3, Z6
+	VFMADD213PD  Z6, Z1, Z5
+	VMOVUPD      1280(BX), Z3
+	VMOVUPD      1344(BX), Z4
+	VMOVAPD      Z2, Z6
+	VPERMI2PD    Z4, Z3, Z6
+	VFMADD213PD  Z6, Z1, Z5
+	VMOVUPD      1152(BX), Z3
+	VMOVUPD      1216(BX), Z4
+	VMOVAPD      Z2, Z6
+	VPERMI2PD    Z4, Z3, Z6
+	VFMADD213PD  Z6, Z1, Z5
+	VMOVUPD      1024(BX), Z3
+	VMOVUPD      1088(BX), Z4
+	VMOVAPD      Z2, Z6
+	VPERMI2PD    Z4, Z3, Z6
+	VFMADD213PD  Z6, Z1, Z5
+	VMOVUPD      896(BX), Z3
+	VMOVUPD      960(BX), Z4
+	VMOVAPD      Z2, Z6
+	VPERMI2PD    Z4, Z3, Z6
+	VFMADD213PD  Z6, Z1, Z5
+	VMOVUPD      768(BX), Z3
+	VMOVUPD      832(BX), Z4
+	VMOVAPD      Z2, Z6
+	VPERMI2PD    Z4, Z3, Z6
+	VFMADD213PD  Z6, Z1, Z5
+	VMOVUPD      640(BX), Z3
+	VMOVUPD      704(BX), Z4
+	VMOVAPD      Z2, Z6
+	VPERMI2PD    Z4, Z3, Z6
+	VFMADD213PD  Z6, Z1, Z5
+	VMOVUPD      512(BX), Z3
+	VMOVUPD      576(BX), Z4
+	VMOVAPD      Z2, Z6
+	VPERMI2PD    Z4, Z3, Z6
+	VFMADD213PD  Z6, Z1, Z5
+	VMOVUPD      384(BX), Z3
+	VMOVUPD      448(BX), Z4
+	VMOVAPD      Z2, Z6
+	VPERMI2PD    Z4, Z3, Z6
+	VFMADD213PD  Z6, Z1, Z5
+	VMOVUPD      256(BX), Z3
+	VMOVUPD      320(BX), Z4
+	VMOVAPD      Z2, Z6
+	VPERMI2PD    Z4, Z3, Z6
+	VFMADD213PD  Z6, Z1, Z5
+	VMOVUPD      128(BX), Z3
+	VMOVUPD      192(BX), Z4
+	VMOVAPD      Z2, Z2
+	VPERMI2PD    Z4, Z3, Z2
+	VFMADD213PD  Z2, Z1, Z5
+	VMULPD.BCST  qbff0000000000000<>+0(SB), Z0, Z2
+	VMULPD       Z0, Z2, Z1
+	VFMSUB213PD  Z1, Z0, Z2
+	VBROADCASTSD q3ff71547652b82fe<>+0(SB), Z0
+	VBROADCASTSD q42f8000000000000<>+0(SB), Z4
+	VMOVAPD      Z4, Z3
+	VFMADD231PD  Z0, Z1, Z3
+	VSUBPD       Z4, Z3, Z4
+	VBROADCASTSD q3fe62e42fefa39ef<>+0(SB), Z0
+	VFNMADD231PD Z0, Z4, Z1
+	VBROADCASTSD q3c7abc9e3b39803f<>+0(SB), Z0
+	VFNMADD231PD Z0, Z4, Z1
+	VADDPD       Z2, Z1, Z0
+	VBROADCASTSD q3f56c17bb51f236d<>+0(SB), Z1
+	VBROADCASTSD q3f811120af701deb<>+0(SB), Z2
+	VFMADD213PD  Z2, Z0, Z1
+	VBROADCASTSD q3fa55555555194d2<>+0(SB), Z2
+	VFMADD213PD  Z2, Z0, Z1
+	VBROADCASTSD q3fc55555554dd44d<>+0(SB), Z2
+	VFMADD213PD  Z2, Z0, Z1
+	VBROADCASTSD q3fe0000000000000<>+0(SB), Z2
+	VFMADD213PD  Z2, Z0, Z1
+	VBROADCASTSD q3ff0000000000000<>+0(SB), Z2
+	VFMADD213PD  Z2, Z0, Z1
+	LEAQ         exp3ff0000000000000<>+0(SB), BX
+	MOVQ         BX, SI
+	ANDQ         $0x20, SI
+	IMUL3Q       $0x00000005, SI, SI
+	ADDQ         SI, BX
+	VMOVUPD      (BX), Z2
+	VMOVUPD      64(BX), Z6
+	VMULPD       Z1, Z0, Z0
+	VPERMI2PD    Z6, Z2, Z3
+	VFMADD213PD  Z3, Z3, Z0
+	VBROADCASTSD q4000000000000000<>+0(SB), Z1
+	VMULPD       Z5, Z0, Z0
+	VSCALEFPD    Z4, Z0, Z0
+	VSUBPD       Z0, Z1, K2, Z0
+	VMOVUPD      Z0, K1, (AX)
+	ADDQ         $0x40, CX
+	ADDQ         $0x40, AX
+	SUBQ         $0x08, DX
+	JMP          tail
 
 done:
 	VZEROUPPER
@@ -1159,7 +1768,251 @@ DATA erfcx<>+1888(SB)/8, $0xbc5f29c2b0fb6fbc
 DATA erfcx<>+1896(SB)/8, $0xbc171b64d788782d
 DATA erfcx<>+1904(SB)/8, $0xbbdda2a973e65261
 DATA erfcx<>+1912(SB)/8, $0xbbabe020a5de4a76
-GLOBL erfcx<>(SB), RODATA|NOPTR, $1920
+DATA erfcx<>+1920(SB)/8, $0x0000000000000000
+DATA erfcx<>+1928(SB)/8, $0x0000000000000000
+DATA erfcx<>+1936(SB)/8, $0x0000000000000000
+DATA erfcx<>+1944(SB)/8, $0x0000000000000000
+DATA erfcx<>+1952(SB)/8, $0x3fd0000000000000
+DATA erfcx<>+1960(SB)/8, $0x3fe8000000000000
+DATA erfcx<>+1968(SB)/8, $0x3ff4000000000000
+DATA erfcx<>+1976(SB)/8, $0x3ffc000000000000
+DATA erfcx<>+1984(SB)/8, $0x4004000000000000
+DATA erfcx<>+1992(SB)/8, $0x400c000000000000
+DATA erfcx<>+2000(SB)/8, $0x4012000000000000
+DATA erfcx<>+2008(SB)/8, $0x4016000000000000
+DATA erfcx<>+2016(SB)/8, $0x401c000000000000
+DATA erfcx<>+2024(SB)/8, $0x4022000000000000
+DATA erfcx<>+2032(SB)/8, $0x4026000000000000
+DATA erfcx<>+2040(SB)/8, $0x402a000000000000
+DATA erfcx<>+2048(SB)/8, $0x4030000000000000
+DATA erfcx<>+2056(SB)/8, $0x4034000000000000
+DATA erfcx<>+2064(SB)/8, $0x4038000000000000
+DATA erfcx<>+2072(SB)/8, $0x403c000000000000
+DATA erfcx<>+2080(SB)/8, $0x3fe8a6adcda2ea92
+DATA erfcx<>+2088(SB)/8, $0x3fe038d54ea3d834
+DATA erfcx<>+2096(SB)/8, $0x3fd78a692138767a
+DATA erfcx<>+2104(SB)/8, $0x3fd23cfc2f1dc7e0
+DATA erfcx<>+2112(SB)/8, $0x3fcafbb3f3b7343c
+DATA erfcx<>+2120(SB)/8, $0x3fc3e0a99a0ee914
+DATA erfcx<>+2128(SB)/8, $0x3fbf5b2a049cf4c6
+DATA erfcx<>+2136(SB)/8, $0x3fb9d8a8f2284f2c
+DATA erfcx<>+2144(SB)/8, $0x3fb46dc6bf900f68
+DATA erfcx<>+2152(SB)/8, $0x3fafe6cc4a0f9538
+DATA erfcx<>+2160(SB)/8, $0x3faa273c57e476ce
+DATA erfcx<>+2168(SB)/8, $0x3fa627bcc27cb4ae
+DATA erfcx<>+2176(SB)/8, $0x3fa204ddcd967373
+DATA erfcx<>+2184(SB)/8, $0x3f9cd9bc89b73548
+DATA erfcx<>+2192(SB)/8, $0x3f980d1e88d3c620
+DATA erfcx<>+2200(SB)/8, $0x3f949ebde7878139
+DATA erfcx<>+2208(SB)/8, $0xbfe7c857b9b3c191
+DATA erfcx<>+2216(SB)/8, $0xbfd78cdd551ee51a
+DATA erfcx<>+2224(SB)/8, $0xbfcabaacdbfa8b07
+DATA erfcx<>+2232(SB)/8, $0xbfc0c3d538446447
+DATA erfcx<>+2240(SB)/8, $0xbfb3086d7f01ac86
+DATA erfcx<>+2248(SB)/8, $0xbfa5285d2eb1ef74
+DATA erfcx<>+2256(SB)/8, $0xbf9aa3eb6a946f7e
+DATA erfcx<>+2264(SB)/8, $0xbf9238ca71b93fc3
+DATA erfcx<>+2272(SB)/8, $0xbf86e4b45246f920
+DATA erfcx<>+2280(SB)/8, $0xbf7c046699d77d51
+DATA erfcx<>+2288(SB)/8, $0xbf72ddd3d589bfb0
+DATA erfcx<>+2296(SB)/8, $0xbf6b1be47a913fc3
+DATA erfcx<>+2304(SB)/8, $0xbf61f305584ff3ed
+DATA erfcx<>+2312(SB)/8, $0xbf5705e8c0688050
+DATA erfcx<>+2320(SB)/8, $0xbf5001a68f1b5449
+DATA erfcx<>+2328(SB)/8, $0xbf47892d6052da5d
+DATA erfcx<>+2336(SB)/8, $0x3fe2b497df35f8cf
+DATA erfcx<>+2344(SB)/8, $0x3fcd90093ae108b0
+DATA erfcx<>+2352(SB)/8, $0x3fbb56f45eef7e3f
+DATA erfcx<>+2360(SB)/8, $0x3fac8d0cef0f8107
+DATA erfcx<>+2368(SB)/8, $0x3f998958a7a8d77f
+DATA erfcx<>+2376(SB)/8, $0x3f85d581133377e1
+DATA erfcx<>+2384(SB)/8, $0x3f762c12cb5f7555
+DATA erfcx<>+2392(SB)/8, $0x3f695252b932efdc
+DATA erfcx<>+2400(SB)/8, $0x3f596a3de47d51bc
+DATA erfcx<>+2408(SB)/8, $0x3f4876373f4a0e9b
+DATA erfcx<>+2416(SB)/8, $0x3f3b1c8923879d76
+DATA erfcx<>+2424(SB)/8, $0x3f30898f73586fcd
+DATA erfcx<>+2432(SB)/8, $0x3f21d875467f8354
+DATA erfcx<>+2440(SB)/8, $0x3f1259993494e43b
+DATA erfcx<>+2448(SB)/8, $0x3f054964558f64c6
+DATA erfcx<>+2456(SB)/8, $0x3efad8ccfc089fa7
+DATA erfcx<>+2464(SB)/8, $0xbfd97997ad330318
+DATA erfcx<>+2472(SB)/8, $0xbfc09e77d40e0214
+DATA erfcx<>+2480(SB)/8, $0xbfa9b635ac624ac6
+DATA erfcx<>+2488(SB)/8, $0xbf96cb52fe48945c
+DATA erfcx<>+2496(SB)/8, $0xbf806320768097e8
+DATA erfcx<>+2504(SB)/8, $0xbf65e5d7e98990ad
+DATA erfcx<>+2512(SB)/8, $0xbf5218ed930b239a
+DATA erfcx<>+2520(SB)/8, $0xbf415976ddda3c9d
+DATA erfcx<>+2528(SB)/8, $0xbf2bf5070ee188bb
+DATA erfcx<>+2536(SB)/8, $0xbf153c131b5cb21d
+DATA erfcx<>+2544(SB)/8, $0xbf03672f098120ae
+DATA erfcx<>+2552(SB)/8, $0xbef41e750b2e0634
+DATA erfcx<>+2560(SB)/8, $0xbee1b561359e7442
+DATA erfcx<>+2568(SB)/8, $0xbecd36fe3dd90093
+DATA erfcx<>+2576(SB)/8, $0xbebc48d27f6c7d01
+DATA erfcx<>+2584(SB)/8, $0xbeae9ab4c8d1c29e
+DATA erfcx<>+2592(SB)/8, $0x3fcf0ac9d324abd6
+DATA erfcx<>+2600(SB)/8, $0x3fb1192f5bd775cc
+DATA erfcx<>+2608(SB)/8, $0x3f968a25a664836f
+DATA erfcx<>+2616(SB)/8, $0x3f813648a12017fc
+DATA erfcx<>+2624(SB)/8, $0x3f6435c04e3ac0b4
+DATA erfcx<>+2632(SB)/8, $0x3f45632136dcfdf2
+DATA erfcx<>+2640(SB)/8, $0x3f2d00785f2fe34f
+DATA erfcx<>+2648(SB)/8, $0x3f1774f4826df938
+DATA erfcx<>+2656(SB)/8, $0x3efe7af6ef24c6ff
+DATA erfcx<>+2664(SB)/8, $0x3ee25438103b465f
+DATA erfcx<>+2672(SB)/8, $0x3ecbaa1d9d84bb7d
+DATA erfcx<>+2680(SB)/8, $0x3eb8682d21857d86
+DATA erfcx<>+2688(SB)/8, $0x3ea18a0870932a57
+DATA erfcx<>+2696(SB)/8, $0x3e873a4ded459c31
+DATA erfcx<>+2704(SB)/8, $0x3e72c675fe074167
+DATA erfcx<>+2712(SB)/8, $0x3e616ecc51156924
+DATA erfcx<>+2720(SB)/8, $0xbfc146985bdac45d
+DATA erfcx<>+2728(SB)/8, $0xbfa054d68296477d
+DATA erfcx<>+2736(SB)/8, $0xbf8299636d6c9209
+DATA erfcx<>+2744(SB)/8, $0xbf68bf716a8ec6be
+DATA erfcx<>+2752(SB)/8, $0xbf4809ce8acd7da6
+DATA erfcx<>+2760(SB)/8, $0xbf2460abd6b5aac9
+DATA erfcx<>+2768(SB)/8, $0xbf06d54b133e1daf
+DATA erfcx<>+2776(SB)/8, $0xbeef4e46d17a1e30
+DATA erfcx<>+2784(SB)/8, $0xbed078bfe3609ede
+DATA erfcx<>+2792(SB)/8, $0xbeaf773505c76068
+DATA erfcx<>+2800(SB)/8, $0xbe93a555d7a8af6f
+DATA erfcx<>+2808(SB)/8, $0xbe7d868cc70fcd1e
+DATA erfcx<>+2816(SB)/8, $0xbe6156b53c660b42
+DATA erfcx<>+2824(SB)/8, $0xbe4271eee811d719
+DATA erfcx<>+2832(SB)/8, $0xbe28e79b8190b5f9
+DATA erfcx<>+2840(SB)/8, $0xbe13d8fbf04ca957
+DATA erfcx<>+2848(SB)/8, $0x3fb1d0c2795710c2
+DATA erfcx<>+2856(SB)/8, $0x3f8d43a7c4dbe650
+DATA erfcx<>+2864(SB)/8, $0x3f6d1b69597f0c3d
+DATA erfcx<>+2872(SB)/8, $0x3f5106bd5bb7a2ee
+DATA erfcx<>+2880(SB)/8, $0x3f2ba8a655a39734
+DATA erfcx<>+2888(SB)/8, $0x3f02f839defbf63d
+DATA erfcx<>+2896(SB)/8, $0x3ee1ad6a31498c35
+DATA erfcx<>+2904(SB)/8, $0x3ec4a17e192d447a
+DATA erfcx<>+2912(SB)/8, $0x3ea1a6f69ba4e4c4
+DATA erfcx<>+2920(SB)/8, $0x3e7adc5f77b0e994
+DATA erfcx<>+2928(SB)/8, $0x3e5bcbee285404f6
+DATA erfcx<>+2936(SB)/8, $0x3e41cf1ff67192f8
+DATA erfcx<>+2944(SB)/8, $0x3e211bbbfd928874
+DATA erfcx<>+2952(SB)/8, $0x3dfd42321a509550
+DATA erfcx<>+2960(SB)/8, $0x3de080e8911d11fe
+DATA erfcx<>+2968(SB)/8, $0x3dc695291828b450
+DATA erfcx<>+2976(SB)/8, $0xbfa132db78cf552e
+DATA erfcx<>+2984(SB)/8, $0xbf78c97dd32ae0e1
+DATA erfcx<>+2992(SB)/8, $0xbf55b8bc9419d840
+DATA erfcx<>+3000(SB)/8, $0xbf368388845b02b1
+DATA erfcx<>+3008(SB)/8, $0xbf0edd42152ea56b
+DATA erfcx<>+3016(SB)/8, $0xbee146bc3b72634a
+DATA erfcx<>+3024(SB)/8, $0xbebaef8ea2825bea
+DATA erfcx<>+3032(SB)/8, $0xbe9add7ac91b071b
+DATA erfcx<>+3040(SB)/8, $0xbe72c2db81dae6fb
+DATA erfcx<>+3048(SB)/8, $0xbe46ce662b936436
+DATA erfcx<>+3056(SB)/8, $0xbe239728615be803
+DATA erfcx<>+3064(SB)/8, $0xbe056cb0dcf6d8e7
+DATA erfcx<>+3072(SB)/8, $0xbde0d97aa0c76701
+DATA erfcx<>+3080(SB)/8, $0xbdb72d79560353e9
+DATA erfcx<>+3088(SB)/8, $0xbd95daa87aac9cfe
+DATA erfcx<>+3096(SB)/8, $0xbd79adb10aaca3c5
+DATA erfcx<>+3104(SB)/8, $0x3f8f54d3f56d40ba
+DATA erfcx<>+3112(SB)/8, $0x3f63f81a9597de0a
+DATA erfcx<>+3120(SB)/8, $0x3f3f0fe8a88d3cd7
+DATA erfcx<>+3128(SB)/8, $0x3f1cb4c7627a9281
+DATA erfcx<>+3136(SB)/8, $0x3ef0bcc836a0a98a
+DATA erfcx<>+3144(SB)/8, $0x3ebed2b25c545409
+DATA erfcx<>+3152(SB)/8, $0x3e943551f4037b8b
+DATA erfcx<>+3160(SB)/8, $0x3e7149ce494d441a
+DATA erfcx<>+3168(SB)/8, $0x3e43c77cc667b3d8
+DATA erfcx<>+3176(SB)/8, $0x3e1342cdc683fed5
+DATA erfcx<>+3184(SB)/8, $0x3deb82d6e29d6f18
+DATA erfcx<>+3192(SB)/8, $0x3dc9b411acedc380
+DATA erfcx<>+3200(SB)/8, $0x3da09063b05c82d6
+DATA erfcx<>+3208(SB)/8, $0x3d72569f6f394591
+DATA erfcx<>+3216(SB)/8, $0x3d4cea371cd90ad7
+DATA erfcx<>+3224(SB)/8, $0x3d2d2e2fa11bbb24
+DATA erfcx<>+3232(SB)/8, $0xbf7b181df76bf71c
+DATA erfcx<>+3240(SB)/8, $0xbf4ec0d1ccb09b6f
+DATA erfcx<>+3248(SB)/8, $0xbf255c08c80d2503
+DATA erfcx<>+3256(SB)/8, $0xbf01b2919f9d4442
+DATA erfcx<>+3264(SB)/8, $0xbed1ad1dd1a8dfd3
+DATA erfcx<>+3272(SB)/8, $0xbe9af5dd63878f3c
+DATA erfcx<>+3280(SB)/8, $0xbe6de0985254e968
+DATA erfcx<>+3288(SB)/8, $0xbe460002e1ef0109
+DATA erfcx<>+3296(SB)/8, $0xbe14b0122ff7df43
+DATA erfcx<>+3304(SB)/8, $0xbde02e7fceb326ff
+DATA erfcx<>+3312(SB)/8, $0xbdb33ef11b7d311e
+DATA erfcx<>+3320(SB)/8, $0xbd8ec0bb2c8030bb
+DATA erfcx<>+3328(SB)/8, $0xbd6040cb8def242d
+DATA erfcx<>+3336(SB)/8, $0xbd2cfbe33c6a74e9
+DATA erfcx<>+3344(SB)/8, $0xbd031cbc742083f0
+DATA erfcx<>+3352(SB)/8, $0xbce091cffa28da64
+DATA erfcx<>+3360(SB)/8, $0x3f6658e4ec31edf1
+DATA erfcx<>+3368(SB)/8, $0x3f36b80da7254f0f
+DATA erfcx<>+3376(SB)/8, $0x3f0c55c924775cc5
+DATA erfcx<>+3384(SB)/8, $0x3ee5269f21f31c3c
+DATA erfcx<>+3392(SB)/8, $0x3eb22fe0ce31835f
+DATA erfcx<>+3400(SB)/8, $0x3e7721b31a16be1f
+DATA erfcx<>+3408(SB)/8, $0x3e45c4a449ee453d
+DATA erfcx<>+3416(SB)/8, $0x3e1baf6971d5b9c3
+DATA erfcx<>+3424(SB)/8, $0x3de5713f949d327c
+DATA erfcx<>+3432(SB)/8, $0x3dab08aac705edf7
+DATA erfcx<>+3440(SB)/8, $0x3d7ad271f0606193
+DATA erfcx<>+3448(SB)/8, $0x3d525843a8627505
+DATA erfcx<>+3456(SB)/8, $0x3d1fcd493a6db791
+DATA erfcx<>+3464(SB)/8, $0x3ce6ddd308479875
+DATA erfcx<>+3472(SB)/8, $0x3cb93d1a2356ea3d
+DATA erfcx<>+3480(SB)/8, $0x3c92cdac58b3ff9c
+DATA erfcx<>+3488(SB)/8, $0xbf51aab1e21ecc3b
+DATA erfcx<>+3496(SB)/8, $0xbf202a2c5796f3ca
+DATA erfcx<>+3504(SB)/8, $0xbef22f10017ec710
+DATA erfcx<>+3512(SB)/8, $0xbec88f0ad9976924
+DATA erfcx<>+3520(SB)/8, $0xbe924c8e72be4435
+DATA erfcx<>+3528(SB)/8, $0xbe5381bbf4ef7a2e
+DATA erfcx<>+3536(SB)/8, $0xbe1f4c4d68de7790
+DATA erfcx<>+3544(SB)/8, $0xbdf13ce55f015bd9
+DATA erfcx<>+3552(SB)/8, $0xbdb6164745f9ce87
+DATA erfcx<>+3560(SB)/8, $0xbd767af89286ff97
+DATA erfcx<>+3568(SB)/8, $0xbd42a0ca14799993
+DATA erfcx<>+3576(SB)/8, $0xbd15d4b07f1c5c59
+DATA erfcx<>+3584(SB)/8, $0xbcdf174ef5708eb6
+DATA erfcx<>+3592(SB)/8, $0xbca206ef32e2b4ab
+DATA erfcx<>+3600(SB)/8, $0xbc70a77bb0e2fa81
+DATA erfcx<>+3608(SB)/8, $0xbc4553e5ef207315
+DATA erfcx<>+3616(SB)/8, $0x3f3ba2e44941ccd1
+DATA erfcx<>+3624(SB)/8, $0x3f06be408e744acb
+DATA erfcx<>+3632(SB)/8, $0x3ed71368494f04cf
+DATA erfcx<>+3640(SB)/8, $0x3eac3515d18ecf45
+DATA erfcx<>+3648(SB)/8, $0x3e72f1e1b1cb4b74
+DATA erfcx<>+3656(SB)/8, $0x3e30c53817265dbe
+DATA erfcx<>+3664(SB)/8, $0x3df6cee7cc8c027e
+DATA erfcx<>+3672(SB)/8, $0x3dc5ae57d91ad3bf
+DATA erfcx<>+3680(SB)/8, $0x3d87eb2bfbe24e8a
+DATA erfcx<>+3688(SB)/8, $0x3d434fe9a9a2d165
+DATA erfcx<>+3696(SB)/8, $0x3d0a77c9e82ffcc1
+DATA erfcx<>+3704(SB)/8, $0x3cda6a36579dbcf4
+DATA erfcx<>+3712(SB)/8, $0x3c9fff67fcc86553
+DATA erfcx<>+3720(SB)/8, $0x3c5d61e8d625f9e8
+DATA erfcx<>+3728(SB)/8, $0x3c267e7f68d93308
+DATA erfcx<>+3736(SB)/8, $0x3bf89b7a12a54496
+DATA erfcx<>+3744(SB)/8, $0xbf24371ff52e055f
+DATA erfcx<>+3752(SB)/8, $0xbeee34f70587b39a
+DATA erfcx<>+3760(SB)/8, $0xbebbde45264f2361
+DATA erfcx<>+3768(SB)/8, $0xbe8f0bcbed45e35c
+DATA erfcx<>+3776(SB)/8, $0xbe52370f67830e67
+DATA erfcx<>+3784(SB)/8, $0xbe0b52b88aa6a398
+DATA erfcx<>+3792(SB)/8, $0xbdcfee5cbcae7c93
+DATA erfcx<>+3800(SB)/8, $0xbd9a7111368968b7
+DATA erfcx<>+3808(SB)/8, $0xbd584212abf3a1e5
+DATA erfcx<>+3816(SB)/8, $0xbd0fc9d1ab530208
+DATA erfcx<>+3824(SB)/8, $0xbcd23f99a5d45c3f
+DATA erfcx<>+3832(SB)/8, $0xbc9f43dfa9f9976f
+DATA erfcx<>+3840(SB)/8, $0xbc5f29c2b0fb6fbc
+DATA erfcx<>+3848(SB)/8, $0xbc171b64d788782d
+DATA erfcx<>+3856(SB)/8, $0xbbdda2a973e65261
+DATA erfcx<>+3864(SB)/8, $0xbbabe020a5de4a76
+GLOBL erfcx<>(SB), RODATA|NOPTR, $3872
 
 DATA qbff0000000000000<>+0(SB)/8, $0xbff0000000000000
 GLOBL qbff0000000000000<>(SB), RODATA|NOPTR, $8
@@ -1172,314 +2025,494 @@ TEXT ·cdf512(SB), NOSPLIT, $0-48
 	MOVQ x_len+32(FP), DX
 
 loop:
-	CMPQ              DX, $0x10
-	JLT               tail
-	VMOVUPD           (CX), Z0
-	VMOVUPD           64(CX), Z1
-	VCMPPD.BCST       $0x1e, q0000000000000000<>+0(SB), Z0, K1
-	VANDPD.BCST       q7fffffffffffffff<>+0(SB), Z0, Z0
-	VBROADCASTSD      q4043800000000000<>+0(SB), Z2
-	VMINPD            Z0, Z2, Z0
-	VMOVAPD           Z0, Z2
-	VMULPD.BCST       q3fe6a09e667f3bcd<>+0(SB), Z2, Z2
-	VCMPPD.BCST       $0x1e, q0000000000000000<>+0(SB), Z1, K2
-	VANDPD.BCST       q7fffffffffffffff<>+0(SB), Z1, Z1
-	VBROADCASTSD      q4043800000000000<>+0(SB), Z3
-	VMINPD            Z1, Z3, Z1
-	VMOVAPD           Z1, Z3
-	VMULPD.BCST       q3fe6a09e667f3bcd<>+0(SB), Z3, Z3
-	VADDPD.BCST       q4000000000000000<>+0(SB), Z2, Z4
-	VPSRLQ            $0x32, Z4, Z4
-	VADDPD.BCST       q4000000000000000<>+0(SB), Z3, Z5
-	VPSRLQ            $0x32, Z5, Z5
-	VMOVUPD           erfcx<>+0(SB), Z6
-	VMOVUPD           erfcx<>+64(SB), Z7
-	VMOVAPD           Z4, Z8
-	VPERMI2PD         Z7, Z6, Z8
-	VMOVAPD           Z5, Z9
-	VPERMI2PD         Z7, Z6, Z9
-	VSUBPD            Z8, Z2, Z2
-	VSUBPD            Z9, Z3, Z3
-	VMOVUPD           erfcx<>+1792(SB), Z6
-	VMOVUPD           erfcx<>+1856(SB), Z7
-	VMOVAPD           Z4, Z8
-	VPERMI2PD         Z7, Z6, Z8
-	VMOVAPD           Z5, Z9
-	VPERMI2PD         Z7, Z6, Z9
-	VMOVUPD           erfcx<>+1664(SB), Z6
-	VMOVUPD           erfcx<>+1728(SB), Z7
-	VMOVAPD           Z4, Z10
-	VPERMI2PD         Z7, Z6, Z10
-	VMOVAPD           Z5, Z11
-	VPERMI2PD         Z7, Z6, Z11
-	VFMADD213PD       Z10, Z2, Z8
-	VFMADD213PD       Z11, Z3, Z9
-	VMOVUPD           erfcx<>+1536(SB), Z6
-	VMOVUPD           erfcx<>+1600(SB), Z7
-	VMOVAPD           Z4, Z10
-	VPERMI2PD         Z7, Z6, Z10
-	VMOVAPD           Z5, Z11
-	VPERMI2PD         Z7, Z6, Z11
-	VFMADD213PD       Z10, Z2, Z8
-	VFMADD213PD       Z11, Z3, Z9
-	VMOVUPD           erfcx<>+1408(SB), Z6
-	VMOVUPD           erfcx<>+1472(SB), Z7
-	VMOVAPD           Z4, Z10
-	VPERMI2PD         Z7, Z6, Z10
-	VMOVAPD           Z5, Z11
-	VPERMI2PD         Z7, Z6, Z11
-	VFMADD213PD       Z10, Z2, Z8
-	VFMADD213PD       Z11, Z3, Z9
-	VMOVUPD           erfcx<>+1280(SB), Z6
-	VMOVUPD           erfcx<>+1344(SB), Z7
-	VMOVAPD           Z4, Z10
-	VPERMI2PD         Z7, Z6, Z10
-	VMOVAPD           Z5, Z11
-	VPERMI2PD         Z7, Z6, Z11
-	VFMADD213PD       Z10, Z2, Z8
-	VFMADD213PD       Z11, Z3, Z9
-	VMOVUPD           erfcx<>+1152(SB), Z6
-	VMOVUPD           erfcx<>+1216(SB), Z7
-	VMOVAPD           Z4, Z10
-	VPERMI2PD         Z7, Z6, Z10
-	VMOVAPD           Z5, Z11
-	VPERMI2PD         Z7, Z6, Z11
-	VFMADD213PD       Z10, Z2, Z8
-	VFMADD213PD       Z11, Z3, Z9
-	VMOVUPD           erfcx<>+1024(SB), Z6
-	VMOVUPD           erfcx<>+1088(SB), Z7
-	VMOVAPD           Z4, Z10
-	VPERMI2PD         Z7, Z6, Z10
-	VMOVAPD           Z5, Z11
-	VPERMI2PD         Z7, Z6, Z11
-	VFMADD213PD       Z10, Z2, Z8
-	VFMADD213PD       Z11, Z3, Z9
-	VMOVUPD           erfcx<>+896(SB), Z6
-	VMOVUPD           erfcx<>+960(SB), Z7
-	VMOVAPD           Z4, Z10
-	VPERMI2PD         Z7, Z6, Z10
-	VMOVAPD           Z5, Z11
-	VPERMI2PD         Z7, Z6, Z11
-	VFMADD213PD       Z10, Z2, Z8
-	VFMADD213PD       Z11, Z3, Z9
-	VMOVUPD           erfcx<>+768(SB), Z6
-	VMOVUPD           erfcx<>+832(SB), Z7
-	VMOVAPD           Z4, Z10
-	VPERMI2PD         Z7, Z6, Z10
-	VMOVAPD           Z5, Z11
-	VPERMI2PD         Z7, Z6, Z11
-	VFMADD213PD       Z10, Z2, Z8
-	VFMADD213PD       Z11, Z3, Z9
-	VMOVUPD           erfcx<>+640(SB), Z6
-	VMOVUPD           erfcx<>+704(SB), Z7
-	VMOVAPD           Z4, Z10
-	VPERMI2PD         Z7, Z6, Z10
-	VMOVAPD           Z5, Z11
-	VPERMI2PD         Z7, Z6, Z11
-	VFMADD213PD       Z10, Z2, Z8
-	VFMADD213PD       Z11, Z3, Z9
-	VMOVUPD           erfcx<>+512(SB), Z6
-	VMOVUPD           erfcx<>+576(SB), Z7
-	VMOVAPD           Z4, Z10
-	VPERMI2PD         Z7, Z6, Z10
-	VMOVAPD           Z5, Z11
-	VPERMI2PD         Z7, Z6, Z11
-	VFMADD213PD       Z10, Z2, Z8
-	VFMADD213PD       Z11, Z3, Z9
-	VMOVUPD           erfcx<>+384(SB), Z6
-	VMOVUPD           erfcx<>+448(SB), Z7
-	VMOVAPD           Z4, Z10
-	VPERMI2PD         Z7, Z6, Z10
-	VMOVAPD           Z5, Z11
-	VPERMI2PD         Z7, Z6, Z11
-	VFMADD213PD       Z10, Z2, Z8
-	VFMADD213PD       Z11, Z3, Z9
-	VMOVUPD           erfcx<>+256(SB), Z6
-	VMOVUPD           erfcx<>+320(SB), Z7
-	VMOVAPD           Z4, Z10
-	VPERMI2PD         Z7, Z6, Z10
-	VMOVAPD           Z5, Z11
-	VPERMI2PD         Z7, Z6, Z11
-	VFMADD213PD       Z10, Z2, Z8
-	VFMADD213PD       Z11, Z3, Z9
-	VMOVUPD           erfcx<>+128(SB), Z6
-	VMOVUPD           erfcx<>+192(SB), Z7
-	VMOVAPD           Z4, Z4
-	VPERMI2PD         Z7, Z6, Z4
-	VMOVAPD           Z5, Z5
-	VPERMI2PD         Z7, Z6, Z5
-	VFMADD213PD       Z4, Z2, Z8
-	VFMADD213PD       Z5, Z3, Z9
-	VMULPD.BCST       qbfe0000000000000<>+0(SB), Z0, Z2
-	VMULPD            Z0, Z2, Z3
-	VFMSUB213PD       Z3, Z0, Z2
-	VBROADCASTSD      q42f8000000000000<>+0(SB), Z4
-	VFMADD231PD.BCST  q3ff71547652b82fe<>+0(SB), Z3, Z4
-	VSUBPD.BCST       q42f8000000000000<>+0(SB), Z4, Z5
-	VFNMADD231PD.BCST q3fe62e42fefa39ef<>+0(SB), Z5, Z3
-	VFNMADD231PD.BCST q3c7abc9e3b39803f<>+0(SB), Z5, Z3
-	VADDPD            Z2, Z3, Z0
-	VBROADCASTSD      q3f56c17bb51f236d<>+0(SB), Z2
-	VFMADD213PD.BCST  q3f811120af701deb<>+0(SB), Z0, Z2
-	VFMADD213PD.BCST  q3fa55555555194d2<>+0(SB), Z0, Z2
-	VFMADD213PD.BCST  q3fc55555554dd44d<>+0(SB), Z0, Z2
-	VFMADD213PD.BCST  q3fe0000000000000<>+0(SB), Z0, Z2
-	VFMADD213PD.BCST  q3ff0000000000000<>+0(SB), Z0, Z2
-	VMULPD            Z2, Z0, Z0
-	VMOVUPD           exp3fe0000000000000<>+0(SB), Z2
-	VPERMI2PD         exp3fe0000000000000<>+64(SB), Z2, Z4
-	VFMADD213PD       Z4, Z4, Z0
-	VMULPD            Z8, Z0, Z0
-	VSCALEFPD         Z5, Z0, Z0
-	VBROADCASTSD      q3ff0000000000000<>+0(SB), Z2
-	VSUBPD            Z0, Z2, K1, Z0
-	VMULPD.BCST       qbfe0000000000000<>+0(SB), Z1, Z2
-	VMULPD            Z1, Z2, Z3
-	VFMSUB213PD       Z3, Z1, Z2
-	VBROADCASTSD      q42f8000000000000<>+0(SB), Z4
-	VFMADD231PD.BCST  q3ff71547652b82fe<>+0(SB), Z3, Z4
-	VSUBPD.BCST       q42f8000000000000<>+0(SB), Z4, Z5
-	VFNMADD231PD.BCST q3fe62e42fefa39ef<>+0(SB), Z5, Z3
-	VFNMADD231PD.BCST q3c7abc9e3b39803f<>+0(SB), Z5, Z3
-	VADDPD            Z2, Z3, Z1
-	VBROADCASTSD      q3f56c17bb51f236d<>+0(SB), Z2
-	VFMADD213PD.BCST  q3f811120af701deb<>+0(SB), Z1, Z2
-	VFMADD213PD.BCST  q3fa55555555194d2<>+0(SB), Z1, Z2
-	VFMADD213PD.BCST  q3fc55555554dd44d<>+0(SB), Z1, Z2
-	VFMADD213PD.BCST  q3fe0000000000000<>+0(SB), Z1, Z2
-	VFMADD213PD.BCST  q3ff0000000000000<>+0(SB), Z1, Z2
-	VMULPD            Z2, Z1, Z1
-	VMOVUPD           exp3fe0000000000000<>+0(SB), Z2
-	VPERMI2PD         exp3fe0000000000000<>+64(SB), Z2, Z4
-	VFMADD213PD       Z4, Z4, Z1
-	VMULPD            Z9, Z1, Z1
-	VSCALEFPD         Z5, Z1, Z1
-	VBROADCASTSD      q3ff0000000000000<>+0(SB), Z2
-	VSUBPD            Z1, Z2, K2, Z1
-	VMOVUPD           Z0, (AX)
-	VMOVUPD           Z1, 64(AX)
-	ADDQ              $0x80, CX
-	ADDQ              $0x80, AX
-	SUBQ              $0x10, DX
-	JMP               loop
+	CMPQ         DX, $0x00000020
+	JLT          tail
+	VMOVUPD      (CX), Z0
+	VMOVUPD      64(CX), Z1
+	VMOVUPD      128(CX), Z2
+	VMOVUPD      192(CX), Z3
+	VCMPPD.BCST  $0x1e, q0000000000000000<>+0(SB), Z0, K1
+	VCMPPD.BCST  $0x1e, q0000000000000000<>+0(SB), Z1, K2
+	VCMPPD.BCST  $0x1e, q0000000000000000<>+0(SB), Z2, K3
+	VCMPPD.BCST  $0x1e, q0000000000000000<>+0(SB), Z3, K4
+	VBROADCASTSD q4043800000000000<>+0(SB), Z4
+	VANDPD.BCST  q7fffffffffffffff<>+0(SB), Z0, Z0
+	VMINPD       Z0, Z4, Z0
+	VANDPD.BCST  q7fffffffffffffff<>+0(SB), Z1, Z1
+	VMINPD       Z1, Z4, Z1
+	VANDPD.BCST  q7fffffffffffffff<>+0(SB), Z2, Z2
+	VMINPD       Z2, Z4, Z2
+	VANDPD.BCST  q7fffffffffffffff<>+0(SB), Z3, Z3
+	VMINPD       Z3, Z4, Z3
+	VMULPD.BCST  q3fe6a09e667f3bcd<>+0(SB), Z0, Z4
+	VMULPD.BCST  q3fe6a09e667f3bcd<>+0(SB), Z1, Z5
+	VMULPD.BCST  q3fe6a09e667f3bcd<>+0(SB), Z2, Z6
+	VMULPD.BCST  q3fe6a09e667f3bcd<>+0(SB), Z3, Z7
+	VADDPD.BCST  q4000000000000000<>+0(SB), Z4, Z8
+	VPSRLQ       $0x32, Z8, Z8
+	VADDPD.BCST  q4000000000000000<>+0(SB), Z5, Z9
+	VPSRLQ       $0x32, Z9, Z9
+	VADDPD.BCST  q4000000000000000<>+0(SB), Z6, Z10
+	VPSRLQ       $0x32, Z10, Z10
+	VADDPD.BCST  q4000000000000000<>+0(SB), Z7, Z11
+	VPSRLQ       $0x32, Z11, Z11
+	LEAQ         erfcx<>+0(SB), BX
+	MOVQ         BX, SI
+	ANDQ         $0x20, SI
+	IMUL3Q       $0x0000003d, SI, SI
+	ADDQ         SI, BX
+	VMOVUPD      (BX), Z12
+	VMOVUPD      64(BX), Z13
+	VMOVAPD      Z8, Z14
+	VPERMI2PD    Z13, Z12, Z14
+	VMOVAPD      Z9, Z15
+	VPERMI2PD    Z13, Z12, Z15
+	VMOVAPD      Z10, Z16
+	VPERMI2PD    Z13, Z12, Z16
+	VMOVAPD      Z11, Z17
+	VPERMI2PD    Z13, Z12, Z17
+	VSUBPD       Z14, Z4, Z4
+	VSUBPD       Z15, Z5, Z5
+	VSUBPD       Z16, Z6, Z6
+	VSUBPD       Z17, Z7, Z7
+	VMOVUPD      1792(BX), Z12
+	VMOVUPD      1856(BX), Z13
+	VMOVAPD      Z8, Z14
+	VPERMI2PD    Z13, Z12, Z14
+	VMOVAPD      Z9, Z15
+	VPERMI2PD    Z13, Z12, Z15
+	VMOVAPD      Z10, Z16
+	VPERMI2PD    Z13, Z12, Z16
+	VMOVAPD      Z11, Z17
+	VPERMI2PD    Z13, Z12, Z17
+	VMOVUPD      1664(BX), Z12
+	VMOVUPD      1728(BX), Z13
+	VMOVAPD      Z8, Z18
+	VPERMI2PD    Z13, Z12, Z18
+	VMOVAPD      Z9, Z19
+	VPERMI2PD    Z13, Z12, Z19
+	VMOVAPD      Z10, Z20
+	VPERMI2PD    Z13, Z12, Z20
+	VMOVAPD      Z11, Z21
+	VPERMI2PD    Z13, Z12, Z21
+	VFMADD213PD  Z18, Z4, Z14
+	VFMADD213PD  Z19, Z5, Z15
+	VFMADD213PD  Z20, Z6, Z16
+	VFMADD213PD  Z21, Z7, Z17
+	VMOVUPD      1536(BX), Z12
+	VMOVUPD      1600(BX), Z13
+	VMOVAPD      Z8, Z18
+	VPERMI2PD    Z13, Z12, Z18
+	VMOVAPD      Z9, Z19
+	VPERMI2PD    Z13, Z12, Z19
+	VMOVAPD      Z10, Z20
+	VPERMI2PD    Z13, Z12, Z20
+	VMOVAPD      Z11, Z21
+	VPERMI2PD    Z13, Z12, Z21
+	VFMADD213PD  Z18, Z4, Z14
+	VFMADD213PD  Z19, Z5, Z15
+	VFMADD213PD  Z20, Z6, Z16
+	VFMADD213PD  Z21, Z7, Z17
+	VMOVUPD      1408(BX), Z12
+	VMOVUPD      1472(BX), Z13
+	VMOVAPD      Z8, Z18
+	VPERMI2PD    Z13, Z12, Z18
+	VMOVAPD      Z9, Z19
+	VPERMI2PD    Z13, Z12, Z19
+	VMOVAPD      Z10, Z20
+	VPERMI2PD    Z13, Z12, Z20
+	VMOVAPD      Z11, Z21
+	VPERMI2PD    Z13, Z12, Z21
+	VFMADD213PD  Z18, Z4, Z14
+	VFMADD213PD  Z19, Z5, Z15
+	VFMADD213PD  Z20, Z6, Z16
+	VFMADD213PD  Z21, Z7, Z17
+	VMOVUPD      1280(BX), Z12
+	VMOVUPD      1344(BX), Z13
+	VMOVAPD      Z8, Z18
+	VPERMI2PD    Z13, Z12, Z18
+	VMOVAPD      Z9, Z19
+	VPERMI2PD    Z13, Z12, Z19
+	VMOVAPD      Z10, Z20
+	VPERMI2PD    Z13, Z12, Z20
+	VMOVAPD      Z11, Z21
+	VPERMI2PD    Z13, Z12, Z21
+	VFMADD213PD  Z18, Z4, Z14
+	VFMADD213PD  Z19, Z5, Z15
+	VFMADD213PD  Z20, Z6, Z16
+	VFMADD213PD  Z21, Z7, Z17
+	VMOVUPD      1152(BX), Z12
+	VMOVUPD      1216(BX), Z13
+	VMOVAPD      Z8, Z18
+	VPERMI2PD    Z13, Z12, Z18
+	VMOVAPD      Z9, Z19
+	VPERMI2PD    Z13, Z12, Z19
+	VMOVAPD      Z10, Z20
+	VPERMI2PD    Z13, Z12, Z20
+	VMOVAPD      Z11, Z21
+	VPERMI2PD    Z13, Z12, Z21
+	VFMADD213PD  Z18, Z4, Z14
+	VFMADD213PD  Z19, Z5, Z15
+	VFMADD213PD  Z20, Z6, Z16
+	VFMADD213PD  Z21, Z7, Z17
+	VMOVUPD      1024(BX), Z12
+	VMOVUPD      1088(BX), Z13
+	VMOVAPD      Z8, Z18
+	VPERMI2PD    Z13, Z12, Z18
+	VMOVAPD      Z9, Z19
+	VPERMI2PD    Z13, Z12, Z19
+	VMOVAPD      Z10, Z20
+	VPERMI2PD    Z13, Z12, Z20
+	VMOVAPD      Z11, Z21
+	VPERMI2PD    Z13, Z12, Z21
+	VFMADD213PD  Z18, Z4, Z14
+	VFMADD213PD  Z19, Z5, Z15
+	VFMADD213PD  Z20, Z6, Z16
+	VFMADD213PD  Z21, Z7, Z17
+	VMOVUPD      896(BX), Z12
+	VMOVUPD      960(BX), Z13
+	VMOVAPD      Z8, Z18
+	VPERMI2PD    Z13, Z12, Z18
+	VMOVAPD      Z9, Z19
+	VPERMI2PD    Z13, Z12, Z19
+	VMOVAPD      Z10, Z20
+	VPERMI2PD    Z13, Z12, Z20
+	VMOVAPD      Z11, Z21
+	VPERMI2PD    Z13, Z12, Z21
+	VFMADD213PD  Z18, Z4, Z14
+	VFMADD213PD  Z19, Z5, Z15
+	VFMADD213PD  Z20, Z6, Z16
+	VFMADD213PD  Z21, Z7, Z17
+	VMOVUPD      768(BX), Z12
+	VMOVUPD      832(BX), Z13
+	VMOVAPD      Z8, Z18
+	VPERMI2PD    Z13, Z12, Z18
+	VMOVAPD      Z9, Z19
+	VPERMI2PD    Z13, Z12, Z19
+	VMOVAPD      Z10, Z20
+	VPERMI2PD    Z13, Z12, Z20
+	VMOVAPD      Z11, Z21
+	VPERMI2PD    Z13, Z12, Z21
+	VFMADD213PD  Z18, Z4, Z14
+	VFMADD213PD  Z19, Z5, Z15
+	VFMADD213PD  Z20, Z6, Z16
+	VFMADD213PD  Z21, Z7, Z17
+	VMOVUPD      640(BX), Z12
+	VMOVUPD      704(BX), Z13
+	VMOVAPD      Z8, Z18
+	VPERMI2PD    Z13, Z12, Z18
+	VMOVAPD      Z9, Z19
+	VPERMI2PD    Z13, Z12, Z19
+	VMOVAPD      Z10, Z20
+	VPERMI2PD    Z13, Z12, Z20
+	VMOVAPD      Z11, Z21
+	VPERMI2PD    Z13, Z12, Z21
+	VFMADD213PD  Z18, Z4, Z14
+	VFMADD213PD  Z19, Z5, Z15
+	VFMADD213PD  Z20, Z6, Z16
+	VFMADD213PD  Z21, Z7, Z17
+	VMOVUPD      512(BX), Z12
+	VMOVUPD      576(BX), Z13
+	VMOVAPD      Z8, Z18
+	VPERMI2PD    Z13, Z12, Z18
+	VMOVAPD      Z9, Z19
+	VPERMI2PD    Z13, Z12, Z19
+	VMOVAPD      Z10, Z20
+	VPERMI2PD    Z13, Z12, Z20
+	VMOVAPD      Z11, Z21
+	VPERMI2PD    Z13, Z12, Z21
+	VFMADD213PD  Z18, Z4, Z14
+	VFMADD213PD  Z19, Z5, Z15
+	VFMADD213PD  Z20, Z6, Z16
+	VFMADD213PD  Z21, Z7, Z17
+	VMOVUPD      384(BX), Z12
+	VMOVUPD      448(BX), Z13
+	VMOVAPD      Z8, Z18
+	VPERMI2PD    Z13, Z12, Z18
+	VMOVAPD      Z9, Z19
+	VPERMI2PD    Z13, Z12, Z19
+	VMOVAPD      Z10, Z20
+	VPERMI2PD    Z13, Z12, Z20
+	VMOVAPD      Z11, Z21
+	VPERMI2PD    Z13, Z12, Z21
+	VFMADD213PD  Z18, Z4, Z14
+	VFMADD213PD  Z19, Z5, Z15
+	VFMADD213PD  Z20, Z6, Z16
+	VFMADD213PD  Z21, Z7, Z17
+	VMOVUPD      256(BX), Z12
+	VMOVUPD      320(BX), Z13
+	VMOVAPD      Z8, Z18
+	VPERMI2PD    Z13, Z12, Z18
+	VMOVAPD      Z9, Z19
+	VPERMI2PD    Z13, Z12, Z19
+	VMOVAPD      Z10, Z20
+	VPERMI2PD    Z13, Z12, Z20
+	VMOVAPD      Z11, Z21
+	VPERMI2PD    Z13, Z12, Z21
+	VFMADD213PD  Z18, Z4, Z14
+	VFMADD213PD  Z19, Z5, Z15
+	VFMADD213PD  Z20, Z6, Z16
+	VFMADD213PD  Z21, Z7, Z17
+	VMOVUPD      128(BX), Z12
+	VMOVUPD      192(BX), Z13
+	VMOVAPD      Z8, Z8
+	VPERMI2PD    Z13, Z12, Z8
+	VMOVAPD      Z9, Z9
+	VPERMI2PD    Z13, Z12, Z9
+	VMOVAPD      Z10, Z10
+	VPERMI2PD    Z13, Z12, Z10
+	VMOVAPD      Z11, Z11
+	VPERMI2PD    Z13, Z12, Z11
+	VFMADD213PD  Z8, Z4, Z14
+	VFMADD213PD  Z9, Z5, Z15
+	VFMADD213PD  Z10, Z6, Z16
+	VFMADD213PD  Z11, Z7, Z17
+	VMULPD.BCST  qbfe0000000000000<>+0(SB), Z0, Z5
+	VMULPD       Z0, Z5, Z4
+	VFMSUB213PD  Z4, Z0, Z5
+	VMULPD.BCST  qbfe0000000000000<>+0(SB), Z1, Z7
+	VMULPD       Z1, Z7, Z6
+	VFMSUB213PD  Z6, Z1, Z7
+	VMULPD.BCST  qbfe0000000000000<>+0(SB), Z2, Z9
+	VMULPD       Z2, Z9, Z8
+	VFMSUB213PD  Z8, Z2, Z9
+	VMULPD.BCST  qbfe0000000000000<>+0(SB), Z3, Z11
+	VMULPD       Z3, Z11, Z10
+	VFMSUB213PD  Z10, Z3, Z11
+	VBROADCASTSD q3ff71547652b82fe<>+0(SB), Z0
+	VBROADCASTSD q42f8000000000000<>+0(SB), Z1
+	VMOVAPD      Z1, Z12
+	VFMADD231PD  Z0, Z4, Z12
+	VSUBPD       Z1, Z12, Z13
+	VMOVAPD      Z1, Z18
+	VFMADD231PD  Z0, Z6, Z18
+	VSUBPD       Z1, Z18, Z19
+	VMOVAPD      Z1, Z20
+	VFMADD231PD  Z0, Z8, Z20
+	VSUBPD       Z1, Z20, Z21
+	VMOVAPD      Z1, Z22
+	VFMADD231PD  Z0, Z10, Z22
+	VSUBPD       Z1, Z22, Z23
+	VBROADCASTSD q3fe62e42fefa39ef<>+0(SB), Z0
+	VFNMADD231PD Z0, Z13, Z4
+	VFNMADD231PD Z0, Z19, Z6
+	VFNMADD231PD Z0, Z21, Z8
+	VFNMADD231PD Z0, Z23, Z10
+	VBROADCASTSD q3c7abc9e3b39803f<>+0(SB), Z0
+	VFNMADD231PD Z0, Z13, Z4
+	VFNMADD231PD Z0, Z19, Z6
+	VFNMADD231PD Z0, Z21, Z8
+	VFNMADD231PD Z0, Z23, Z10
+	VADDPD       Z5, Z4, Z0
+	VADDPD       Z7, Z6, Z1
+	VADDPD       Z9, Z8, Z2
+	VADDPD       Z11, Z10, Z3
+	VBROADCASTSD q3f56c17bb51f236d<>+0(SB), Z4
+	VBROADCASTSD q3f56c17bb51f236d<>+0(SB), Z5
+	VBROADCASTSD q3f56c17bb51f236d<>+0(SB), Z6
+	VBROADCASTSD q3f56c17bb51f236d<>+0(SB), Z7
+	VBROADCASTSD q3f811120af701deb<>+0(SB), Z8
+	VFMADD213PD  Z8, Z0, Z4
+	VFMADD213PD  Z8, Z1, Z5
+	VFMADD213PD  Z8, Z2, Z6
+	VFMADD213PD  Z8, Z3, Z7
+	VBROADCASTSD q3fa55555555194d2<>+0(SB), Z8
+	VFMADD213PD  Z8, Z0, Z4
+	VFMADD213PD  Z8, Z1, Z5
+	VFMADD213PD  Z8, Z2, Z6
+	VFMADD213PD  Z8, Z3, Z7
+	VBROADCASTSD q3fc55555554dd44d<>+0(SB), Z8
+	VFMADD213PD  Z8, Z0, Z4
+	VFMADD213PD  Z8, Z1, Z5
+	VFMADD213PD  Z8, Z2, Z6
+	VFMADD213PD  Z8, Z3, Z7
+	VBROADCASTSD q3fe0000000000000<>+0(SB), Z8
+	VFMADD213PD  Z8, Z0, Z4
+	VFMADD213PD  Z8, Z1, Z5
+	VFMADD213PD  Z8, Z2, Z6
+	VFMADD213PD  Z8, Z3, Z7
+	VBROADCASTSD q3ff0000000000000<>+0(SB), Z8
+	VFMADD213PD  Z8, Z0, Z4
+	VFMADD213PD  Z8, Z1, Z5
+	VFMADD213PD  Z8, Z2, Z6
+	VFMADD213PD  Z8, Z3, Z7
+	LEAQ         exp3fe0000000000000<>+0(SB), BX
+	MOVQ         BX, SI
+	ANDQ         $0x20, SI
+	IMUL3Q       $0x00000005, SI, SI
+	ADDQ         SI, BX
+	VMOVUPD      (BX), Z8
+	VMOVUPD      64(BX), Z9
+	VMULPD       Z4, Z0, Z0
+	VPERMI2PD    Z9, Z8, Z12
+	VFMADD213PD  Z12, Z12, Z0
+	VMULPD       Z5, Z1, Z1
+	VPERMI2PD    Z9, Z8, Z18
+	VFMADD213PD  Z18, Z18, Z1
+	VMULPD       Z6, Z2, Z2
+	VPERMI2PD    Z9, Z8, Z20
+	VFMADD213PD  Z20, Z20, Z2
+	VMULPD       Z7, Z3, Z3
+	VPERMI2PD    Z9, Z8, Z22
+	VFMADD213PD  Z22, Z22, Z3
+	VBROADCASTSD q3ff0000000000000<>+0(SB), Z4
+	VMULPD       Z14, Z0, Z0
+	VSCALEFPD    Z13, Z0, Z0
+	VSUBPD       Z0, Z4, K1, Z0
+	VMULPD       Z15, Z1, Z1
+	VSCALEFPD    Z19, Z1, Z1
+	VSUBPD       Z1, Z4, K2, Z1
+	VMULPD       Z16, Z2, Z2
+	VSCALEFPD    Z21, Z2, Z2
+	VSUBPD       Z2, Z4, K3, Z2
+	VMULPD       Z17, Z3, Z3
+	VSCALEFPD    Z23, Z3, Z3
+	VSUBPD       Z3, Z4, K4, Z3
+	VMOVUPD      Z0, (AX)
+	VMOVUPD      Z1, 64(AX)
+	VMOVUPD      Z2, 128(AX)
+	VMOVUPD      Z3, 192(AX)
+	ADDQ         $0x00000100, CX
+	ADDQ         $0x00000100, AX
+	SUBQ         $0x00000020, DX
+	JMP          loop
 
 tail:
-	CMPQ              DX, $0x00
-	JLE               done
-	MOVQ              $-1, BX
-	BZHIQ             DX, BX, BX
-	KMOVW             BX, K1
-	VMOVUPD.Z         (CX), K1, Z0
-	VCMPPD.BCST       $0x1e, q0000000000000000<>+0(SB), Z0, K2
-	VANDPD.BCST       q7fffffffffffffff<>+0(SB), Z0, Z0
-	VBROADCASTSD      q4043800000000000<>+0(SB), Z1
-	VMINPD            Z0, Z1, Z0
-	VMOVAPD           Z0, Z1
-	VMULPD.BCST       q3fe6a09e667f3bcd<>+0(SB), Z1, Z1
-	VADDPD.BCST       q4000000000000000<>+0(SB), Z1, Z2
-	VPSRLQ            $0x32, Z2, Z2
-	VMOVUPD           erfcx<>+0(SB), Z3
-	VMOVUPD           erfcx<>+64(SB), Z4
-	VMOVAPD           Z2, Z5
-	VPERMI2PD         Z4, Z3, Z5
-	VSUBPD            Z5, Z1, Z1
-	VMOVUPD           erfcx<>+1792(SB), Z3
-	VMOVUPD           erfcx<>+1856(SB), Z4
-	VMOVAPD           Z2, Z5
-	VPERMI2PD         Z4, Z3, Z5
-	VMOVUPD           erfcx<>+1664(SB), Z3
-	VMOVUPD           erfcx<>+1728(SB), Z4
-	VMOVAPD           Z2, Z6
-	VPERMI2PD         Z4, Z3, Z6
-	VFMADD213PD       Z6, Z1, Z5
-	VMOVUPD           erfcx<>+1536(SB), Z3
-	VMOVUPD           erfcx<>+1600(SB), Z4
-	VMOVAPD           Z2, Z6
-	VPERMI2PD         Z4, Z3, Z6
-	VFMADD213PD       Z6, Z1, Z5
-	VMOVUPD           erfcx<>+1408(SB), Z3
-	VMOVUPD           erfcx<>+1472(SB), Z4
-	VMOVAPD           Z2, Z6
-	VPERMI2PD         Z4, Z3, Z6
-	VFMADD213PD       Z6, Z1, Z5
-	VMOVUPD           erfcx<>+1280(SB), Z3
-	VMOVUPD           erfcx<>+1344(SB), Z4
-	VMOVAPD           Z2, Z6
-	VPERMI2PD         Z4, Z3, Z6
-	VFMADD213PD       Z6, Z1, Z5
-	VMOVUPD           erfcx<>+1152(SB), Z3
-	VMOVUPD           erfcx<>+1216(SB), Z4
-	VMOVAPD           Z2, Z6
-	VPERMI2PD         Z4, Z3, Z6
-	VFMADD213PD       Z6, Z1, Z5
-	VMOVUPD           erfcx<>+1024(SB), Z3
-	VMOVUPD           erfcx<>+1088(SB), Z4
-	VMOVAPD           Z2, Z6
-	VPERMI2PD         Z4, Z3, Z6
-	VFMADD213PD       Z6, Z1, Z5
-	VMOVUPD           erfcx<>+896(SB), Z3
-	VMOVUPD           erfcx<>+960(SB), Z4
-	VMOVAPD           Z2, Z6
-	VPERMI2PD         Z4, Z3, Z6
-	VFMADD213PD       Z6, Z1, Z5
-	VMOVUPD           erfcx<>+768(SB), Z3
-	VMOVUPD           erfcx<>+832(SB), Z4
-	VMOVAPD           Z2, Z6
-	VPERMI2PD         Z4, Z3, Z6
-	VFMADD213PD       Z6, Z1, Z5
-	VMOVUPD           erfcx<>+640(SB), Z3
-	VMOVUPD           erfcx<>+704(SB), Z4
-	VMOVAPD           Z2, Z6
-	VPERMI2PD         Z4, Z3, Z6
-	VFMADD213PD       Z6, Z1, Z5
-	VMOVUPD           erfcx<>+512(SB), Z3
-	VMOVUPD           erfcx<>+576(SB), Z4
-	VMOVAPD           Z2, Z6
-	VPERMI2PD         Z4, Z3, Z6
-	VFMADD213PD       Z6, Z1, Z5
-	VMOVUPD           erfcx<>+384(SB), Z3
-	VMOVUPD           erfcx<>+448(SB), Z4
-	VMOVAPD           Z2, Z6
-	VPERMI2PD         Z4, Z3, Z6
-	VFMADD213PD       Z6, Z1, Z5
-	VMOVUPD           erfcx<>+256(SB), Z3
-	VMOVUPD           erfcx<>+320(SB), Z4
-	VMOVAPD           Z2, Z6
-	VPERMI2PD         Z4, Z3, Z6
-	VFMADD213PD       Z6, Z1, Z5
-	VMOVUPD           erfcx<>+128(SB), Z3
-	VMOVUPD           erfcx<>+192(SB), Z4
-	VMOVAPD           Z2, Z2
-	VPERMI2PD         Z4, Z3, Z2
-	VFMADD213PD       Z2, Z1, Z5
-	VMULPD.BCST       qbfe0000000000000<>+0(SB), Z0, Z1
-	VMULPD            Z0, Z1, Z2
-	VFMSUB213PD       Z2, Z0, Z1
-	VBROADCASTSD      q42f8000000000000<>+0(SB), Z3
-	VFMADD231PD.BCST  q3ff71547652b82fe<>+0(SB), Z2, Z3
-	VSUBPD.BCST       q42f8000000000000<>+0(SB), Z3, Z4
-	VFNMADD231PD.BCST q3fe62e42fefa39ef<>+0(SB), Z4, Z2
-	VFNMADD231PD.BCST q3c7abc9e3b39803f<>+0(SB), Z4, Z2
-	VADDPD            Z1, Z2, Z0
-	VBROADCASTSD      q3f56c17bb51f236d<>+0(SB), Z1
-	VFMADD213PD.BCST  q3f811120af701deb<>+0(SB), Z0, Z1
-	VFMADD213PD.BCST  q3fa55555555194d2<>+0(SB), Z0, Z1
-	VFMADD213PD.BCST  q3fc55555554dd44d<>+0(SB), Z0, Z1
-	VFMADD213PD.BCST  q3fe0000000000000<>+0(SB), Z0, Z1
-	VFMADD213PD.BCST  q3ff0000000000000<>+0(SB), Z0, Z1
-	VMULPD            Z1, Z0, Z0
-	VMOVUPD           exp3fe0000000000000<>+0(SB), Z1
-	VPERMI2PD         exp3fe0000000000000<>+64(SB), Z1, Z3
-	VFMADD213PD       Z3, Z3, Z0
-	VMULPD            Z5, Z0, Z0
-	VSCALEFPD         Z4, Z0, Z0
-	VBROADCASTSD      q3ff0000000000000<>+0(SB), Z1
-	VSUBPD            Z0, Z1, K2, Z0
-	VMOVUPD           Z0, K1, (AX)
-	ADDQ              $0x40, CX
-	ADDQ              $0x40, AX
-	SUBQ              $0x08, DX
-	JMP               tail
+	CMPQ         DX, $0x00
+	JLE          done
+	MOVQ         $-1, BX
+	BZHIQ        DX, BX, BX
+	KMOVW        BX, K1
+	VMOVUPD.Z    (CX), K1, Z0
+	VCMPPD.BCST  $0x1e, q0000000000000000<>+0(SB), Z0, K2
+	VBROADCASTSD q4043800000000000<>+0(SB), Z1
+	VANDPD.BCST  q7fffffffffffffff<>+0(SB), Z0, Z0
+	VMINPD       Z0, Z1, Z0
+	VMULPD.BCST  q3fe6a09e667f3bcd<>+0(SB), Z0, Z1
+	VADDPD.BCST  q4000000000000000<>+0(SB), Z1, Z2
+	VPSRLQ       $0x32, Z2, Z2
+	LEAQ         erfcx<>+0(SB), BX
+	MOVQ         BX, SI
+	ANDQ         $0x20, SI
+	IMUL3Q       $0x0000003d, SI, SI
+	ADDQ         SI, BX
+	VMOVUPD      (BX), Z3
+	VMOVUPD      64(BX), Z4
+	VMOVAPD      Z2, Z5
+	VPERMI2PD    Z4, Z3, Z5
+	VSUBPD       Z5, Z1, Z1
+	VMOVUPD      1792(BX), Z3
+	VMOVUPD      1856(BX), Z4
+	VMOVAPD      Z2, Z5
+	VPERMI2PD    Z4, Z3, Z5
+	VMOVUPD      1664(BX), Z3
+	VMOVUPD      1728(BX), Z4
+	VMOVAPD      Z2, Z6
+	VPERMI2PD    Z4, Z3, Z6
+	VFMADD213PD  Z6, Z1, Z5
+	VMOVUPD      1536(BX), Z3
+	VMOVUPD      1600(BX), Z4
+	VMOVAPD      Z2, Z6
+	VPERMI2PD    Z4, Z3, Z6
+	VFMADD213PD  Z6, Z1, Z5
+	VMOVUPD      1408(BX), Z3
+	VMOVUPD      1472(BX), Z4
+	VMOVAPD      Z2, Z6
+	VPERMI2PD    Z4, Z3, Z6
+	VFMADD213PD  Z6, Z1, Z5
+	VMOVUPD      1280(BX), Z3
+	VMOVUPD      1344(BX), Z4
+	VMOVAPD      Z2, Z6
+	VPERMI2PD    Z4, Z3, Z6
+	VFMADD213PD  Z6, Z1, Z5
+	VMOVUPD      1152(BX), Z3
+	VMOVUPD      1216(BX), Z4
+	VMOVAPD      Z2, Z6
+	VPERMI2PD    Z4, Z3, Z6
+	VFMADD213PD  Z6, Z1, Z5
+	VMOVUPD      1024(BX), Z3
+	VMOVUPD      1088(BX), Z4
+	VMOVAPD      Z2, Z6
+	VPERMI2PD    Z4, Z3, Z6
+	VFMADD213PD  Z6, Z1, Z5
+	VMOVUPD      896(BX), Z3
+	VMOVUPD      960(BX), Z4
+	VMOVAPD      Z2, Z6
+	VPERMI2PD    Z4, Z3, Z6
+	VFMADD213PD  Z6, Z1, Z5
+	VMOVUPD      768(BX), Z3
+	VMOVUPD      832(BX), Z4
+	VMOVAPD      Z2, Z6
+	VPERMI2PD    Z4, Z3, Z6
+	VFMADD213PD  Z6, Z1, Z5
+	VMOVUPD      640(BX), Z3
+	VMOVUPD      704(BX), Z4
+	VMOVAPD      Z2, Z6
+	VPERMI2PD    Z4, Z3, Z6
+	VFMADD213PD  Z6, Z1, Z5
+	VMOVUPD      512(BX), Z3
+	VMOVUPD      576(BX), Z4
+	VMOVAPD      Z2, Z6
+	VPERMI2PD    Z4, Z3, Z6
+	VFMADD213PD  Z6, Z1, Z5
+	VMOVUPD      384(BX), Z3
+	VMOVUPD      448(BX), Z4
+	VMOVAPD      Z2, Z6
+	VPERMI2PD    Z4, Z3, Z6
+	VFMADD213PD  Z6, Z1, Z5
+	VMOVUPD      256(BX), Z3
+	VMOVUPD      320(BX), Z4
+	VMOVAPD      Z2, Z6
+	VPERMI2PD    Z4, Z3, Z6
+	VFMADD213PD  Z6, Z1, Z5
+	VMOVUPD      128(BX), Z3
+	VMOVUPD      192(BX), Z4
+	VMOVAPD      Z2, Z2
+	VPERMI2PD    Z4, Z3, Z2
+	VFMADD213PD  Z2, Z1, Z5
+	VMULPD.BCST  qbfe0000000000000<>+0(SB), Z0, Z2
+	VMULPD       Z0, Z2, Z1
+	VFMSUB213PD  Z1, Z0, Z2
+	VBROADCASTSD q3ff71547652b82fe<>+0(SB), Z0
+	VBROADCASTSD q42f8000000000000<>+0(SB), Z4
+	VMOVAPD      Z4, Z3
+	VFMADD231PD  Z0, Z1, Z3
+	VSUBPD       Z4, Z3, Z4
+	VBROADCASTSD q3fe62e42fefa39ef<>+0(SB), Z0
+	VFNMADD231PD Z0, Z4, Z1
+	VBROADCASTSD q3c7abc9e3b39803f<>+0(SB), Z0
+	VFNMADD231PD Z0, Z4, Z1
+	VADDPD       Z2, Z1, Z0
+	VBROADCASTSD q3f56c17bb51f236d<>+0(SB), Z1
+	VBROADCASTSD q3f811120af701deb<>+0(SB), Z2
+	VFMADD213PD  Z2, Z0, Z1
+	VBROADCASTSD q3fa55555555194d2<>+0(SB), Z2
+	VFMADD213PD  Z2, Z0, Z1
+	VBROADCASTSD q3fc55555554dd44d<>+0(SB), Z2
+	VFMADD213PD  Z2, Z0, Z1
+	VBROADCASTSD q3fe0000000000000<>+0(SB), Z2
+	VFMADD213PD  Z2, Z0, Z1
+	VBROADCASTSD q3ff0000000000000<>+0(SB), Z2
+	VFMADD213PD  Z2, Z0, Z1
+	LEAQ         exp3fe0000000000000<>+0(SB), BX
+	MOVQ         BX, SI
+	ANDQ         $0x20, SI
+	IMUL3Q       $0x00000005, SI, SI
+	ADDQ         SI, BX
+	VMOVUPD      (BX), Z2
+	VMOVUPD      64(BX), Z6
+	VMULPD       Z1, Z0, Z0
+	VPERMI2PD    Z6, Z2, Z3
+	VFMADD213PD  Z3, Z3, Z0
+	VBROADCASTSD q3ff0000000000000<>+0(SB), Z1
+	VMULPD       Z5, Z0, Z0
+	VSCALEFPD    Z4, Z0, Z0
+	VSUBPD       Z0, Z1, K2, Z0
+	VMOVUPD      Z0, K1, (AX)
+	ADDQ         $0x40, CX
+	ADDQ         $0x40, AX
+	SUBQ         $0x08, DX
+	JMP          tail
 
 done:
 	VZEROUPPER
@@ -1510,7 +2543,27 @@ DATA exp3fe0000000000000<>+96(SB)/8, $0x3feae89f995ad3ad
 DATA exp3fe0000000000000<>+104(SB)/8, $0x3fec199bdd85529c
 DATA exp3fe0000000000000<>+112(SB)/8, $0x3fed5818dcfba487
 DATA exp3fe0000000000000<>+120(SB)/8, $0x3feea4afa2a490da
-GLOBL exp3fe0000000000000<>(SB), RODATA|NOPTR, $128
+DATA exp3fe0000000000000<>+128(SB)/8, $0x0000000000000000
+DATA exp3fe0000000000000<>+136(SB)/8, $0x0000000000000000
+DATA exp3fe0000000000000<>+144(SB)/8, $0x0000000000000000
+DATA exp3fe0000000000000<>+152(SB)/8, $0x0000000000000000
+DATA exp3fe0000000000000<>+160(SB)/8, $0x3fe0000000000000
+DATA exp3fe0000000000000<>+168(SB)/8, $0x3fe0b5586cf9890f
+DATA exp3fe0000000000000<>+176(SB)/8, $0x3fe172b83c7d517b
+DATA exp3fe0000000000000<>+184(SB)/8, $0x3fe2387a6e756238
+DATA exp3fe0000000000000<>+192(SB)/8, $0x3fe306fe0a31b715
+DATA exp3fe0000000000000<>+200(SB)/8, $0x3fe3dea64c123422
+DATA exp3fe0000000000000<>+208(SB)/8, $0x3fe4bfdad5362a27
+DATA exp3fe0000000000000<>+216(SB)/8, $0x3fe5ab07dd485429
+DATA exp3fe0000000000000<>+224(SB)/8, $0x3fe6a09e667f3bcd
+DATA exp3fe0000000000000<>+232(SB)/8, $0x3fe7a11473eb0187
+DATA exp3fe0000000000000<>+240(SB)/8, $0x3fe8ace5422aa0db
+DATA exp3fe0000000000000<>+248(SB)/8, $0x3fe9c49182a3f090
+DATA exp3fe0000000000000<>+256(SB)/8, $0x3feae89f995ad3ad
+DATA exp3fe0000000000000<>+264(SB)/8, $0x3fec199bdd85529c
+DATA exp3fe0000000000000<>+272(SB)/8, $0x3fed5818dcfba487
+DATA exp3fe0000000000000<>+280(SB)/8, $0x3feea4afa2a490da
+GLOBL exp3fe0000000000000<>(SB), RODATA|NOPTR, $288
 
 // func density512(dst []float64, x []float64)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
@@ -1520,73 +2573,172 @@ TEXT ·density512(SB), NOSPLIT, $0-48
 	MOVQ x_len+32(FP), DX
 
 loop:
-	CMPQ              DX, $0x08
-	JLT               tail
-	VMOVUPD           (CX), Z0
-	VANDPD.BCST       q7fffffffffffffff<>+0(SB), Z0, Z0
-	VBROADCASTSD      q4043800000000000<>+0(SB), Z1
-	VMINPD            Z0, Z1, Z0
-	VMULPD.BCST       qbfe0000000000000<>+0(SB), Z0, Z1
-	VMULPD            Z0, Z1, Z2
-	VFMSUB213PD       Z2, Z0, Z1
-	VBROADCASTSD      q42f8000000000000<>+0(SB), Z3
-	VFMADD231PD.BCST  q3ff71547652b82fe<>+0(SB), Z2, Z3
-	VSUBPD.BCST       q42f8000000000000<>+0(SB), Z3, Z4
-	VFNMADD231PD.BCST q3fe62e42fefa39ef<>+0(SB), Z4, Z2
-	VFNMADD231PD.BCST q3c7abc9e3b39803f<>+0(SB), Z4, Z2
-	VADDPD            Z1, Z2, Z0
-	VBROADCASTSD      q3f56c17bb51f236d<>+0(SB), Z1
-	VFMADD213PD.BCST  q3f811120af701deb<>+0(SB), Z0, Z1
-	VFMADD213PD.BCST  q3fa55555555194d2<>+0(SB), Z0, Z1
-	VFMADD213PD.BCST  q3fc55555554dd44d<>+0(SB), Z0, Z1
-	VFMADD213PD.BCST  q3fe0000000000000<>+0(SB), Z0, Z1
-	VFMADD213PD.BCST  q3ff0000000000000<>+0(SB), Z0, Z1
-	VMULPD            Z1, Z0, Z0
-	VMOVUPD           exp3fd9884533d43651<>+0(SB), Z1
-	VPERMI2PD         exp3fd9884533d43651<>+64(SB), Z1, Z3
-	VFMADD213PD       Z3, Z3, Z0
-	VSCALEFPD         Z4, Z0, Z0
-	VMOVUPD           Z0, (AX)
-	ADDQ              $0x40, CX
-	ADDQ              $0x40, AX
-	SUBQ              $0x08, DX
-	JMP               loop
+	CMPQ         DX, $0x00000020
+	JLT          tail
+	VMOVUPD      (CX), Z0
+	VMOVUPD      64(CX), Z1
+	VMOVUPD      128(CX), Z2
+	VMOVUPD      192(CX), Z3
+	VBROADCASTSD q4043800000000000<>+0(SB), Z4
+	VANDPD.BCST  q7fffffffffffffff<>+0(SB), Z0, Z0
+	VMINPD       Z0, Z4, Z0
+	VANDPD.BCST  q7fffffffffffffff<>+0(SB), Z1, Z1
+	VMINPD       Z1, Z4, Z1
+	VANDPD.BCST  q7fffffffffffffff<>+0(SB), Z2, Z2
+	VMINPD       Z2, Z4, Z2
+	VANDPD.BCST  q7fffffffffffffff<>+0(SB), Z3, Z3
+	VMINPD       Z3, Z4, Z3
+	VMULPD.BCST  qbfe0000000000000<>+0(SB), Z0, Z5
+	VMULPD       Z0, Z5, Z4
+	VFMSUB213PD  Z4, Z0, Z5
+	VMULPD.BCST  qbfe0000000000000<>+0(SB), Z1, Z7
+	VMULPD       Z1, Z7, Z6
+	VFMSUB213PD  Z6, Z1, Z7
+	VMULPD.BCST  qbfe0000000000000<>+0(SB), Z2, Z9
+	VMULPD       Z2, Z9, Z8
+	VFMSUB213PD  Z8, Z2, Z9
+	VMULPD.BCST  qbfe0000000000000<>+0(SB), Z3, Z11
+	VMULPD       Z3, Z11, Z10
+	VFMSUB213PD  Z10, Z3, Z11
+	VBROADCASTSD q3ff71547652b82fe<>+0(SB), Z0
+	VBROADCASTSD q42f8000000000000<>+0(SB), Z1
+	VMOVAPD      Z1, Z12
+	VFMADD231PD  Z0, Z4, Z12
+	VSUBPD       Z1, Z12, Z13
+	VMOVAPD      Z1, Z14
+	VFMADD231PD  Z0, Z6, Z14
+	VSUBPD       Z1, Z14, Z15
+	VMOVAPD      Z1, Z16
+	VFMADD231PD  Z0, Z8, Z16
+	VSUBPD       Z1, Z16, Z17
+	VMOVAPD      Z1, Z18
+	VFMADD231PD  Z0, Z10, Z18
+	VSUBPD       Z1, Z18, Z19
+	VBROADCASTSD q3fe62e42fefa39ef<>+0(SB), Z0
+	VFNMADD231PD Z0, Z13, Z4
+	VFNMADD231PD Z0, Z15, Z6
+	VFNMADD231PD Z0, Z17, Z8
+	VFNMADD231PD Z0, Z19, Z10
+	VBROADCASTSD q3c7abc9e3b39803f<>+0(SB), Z0
+	VFNMADD231PD Z0, Z13, Z4
+	VFNMADD231PD Z0, Z15, Z6
+	VFNMADD231PD Z0, Z17, Z8
+	VFNMADD231PD Z0, Z19, Z10
+	VADDPD       Z5, Z4, Z0
+	VADDPD       Z7, Z6, Z1
+	VADDPD       Z9, Z8, Z2
+	VADDPD       Z11, Z10, Z3
+	VBROADCASTSD q3f56c17bb51f236d<>+0(SB), Z4
+	VBROADCASTSD q3f56c17bb51f236d<>+0(SB), Z5
+	VBROADCASTSD q3f56c17bb51f236d<>+0(SB), Z6
+	VBROADCASTSD q3f56c17bb51f236d<>+0(SB), Z7
+	VBROADCASTSD q3f811120af701deb<>+0(SB), Z8
+	VFMADD213PD  Z8, Z0, Z4
+	VFMADD213PD  Z8, Z1, Z5
+	VFMADD213PD  Z8, Z2, Z6
+	VFMADD213PD  Z8, Z3, Z7
+	VBROADCASTSD q3fa55555555194d2<>+0(SB), Z8
+	VFMADD213PD  Z8, Z0, Z4
+	VFMADD213PD  Z8, Z1, Z5
+	VFMADD213PD  Z8, Z2, Z6
+	VFMADD213PD  Z8, Z3, Z7
+	VBROADCASTSD q3fc55555554dd44d<>+0(SB), Z8
+	VFMADD213PD  Z8, Z0, Z4
+	VFMADD213PD  Z8, Z1, Z5
+	VFMADD213PD  Z8, Z2, Z6
+	VFMADD213PD  Z8, Z3, Z7
+	VBROADCASTSD q3fe0000000000000<>+0(SB), Z8
+	VFMADD213PD  Z8, Z0, Z4
+	VFMADD213PD  Z8, Z1, Z5
+	VFMADD213PD  Z8, Z2, Z6
+	VFMADD213PD  Z8, Z3, Z7
+	VBROADCASTSD q3ff0000000000000<>+0(SB), Z8
+	VFMADD213PD  Z8, Z0, Z4
+	VFMADD213PD  Z8, Z1, Z5
+	VFMADD213PD  Z8, Z2, Z6
+	VFMADD213PD  Z8, Z3, Z7
+	LEAQ         exp3fd9884533d43651<>+0(SB), BX
+	MOVQ         BX, SI
+	ANDQ         $0x20, SI
+	IMUL3Q       $0x00000005, SI, SI
+	ADDQ         SI, BX
+	VMOVUPD      (BX), Z8
+	VMOVUPD      64(BX), Z9
+	VMULPD       Z4, Z0, Z0
+	VPERMI2PD    Z9, Z8, Z12
+	VFMADD213PD  Z12, Z12, Z0
+	VMULPD       Z5, Z1, Z1
+	VPERMI2PD    Z9, Z8, Z14
+	VFMADD213PD  Z14, Z14, Z1
+	VMULPD       Z6, Z2, Z2
+	VPERMI2PD    Z9, Z8, Z16
+	VFMADD213PD  Z16, Z16, Z2
+	VMULPD       Z7, Z3, Z3
+	VPERMI2PD    Z9, Z8, Z18
+	VFMADD213PD  Z18, Z18, Z3
+	VSCALEFPD    Z13, Z0, Z0
+	VSCALEFPD    Z15, Z1, Z1
+	VSCALEFPD    Z17, Z2, Z2
+	VSCALEFPD    Z19, Z3, Z3
+	VMOVUPD      Z0, (AX)
+	VMOVUPD      Z1, 64(AX)
+	VMOVUPD      Z2, 128(AX)
+	VMOVUPD      Z3, 192(AX)
+	ADDQ         $0x00000100, CX
+	ADDQ         $0x00000100, AX
+	SUBQ         $0x00000020, DX
+	JMP          loop
 
 tail:
-	CMPQ              DX, $0x00
-	JLE               done
-	MOVQ              $-1, BX
-	BZHIQ             DX, BX, BX
-	KMOVW             BX, K1
-	VMOVUPD.Z         (CX), K1, Z0
-	VANDPD.BCST       q7fffffffffffffff<>+0(SB), Z0, Z0
-	VBROADCASTSD      q4043800000000000<>+0(SB), Z1
-	VMINPD            Z0, Z1, Z0
-	VMULPD.BCST       qbfe0000000000000<>+0(SB), Z0, Z1
-	VMULPD            Z0, Z1, Z2
-	VFMSUB213PD       Z2, Z0, Z1
-	VBROADCASTSD      q42f8000000000000<>+0(SB), Z3
-	VFMADD231PD.BCST  q3ff71547652b82fe<>+0(SB), Z2, Z3
-	VSUBPD.BCST       q42f8000000000000<>+0(SB), Z3, Z4
-	VFNMADD231PD.BCST q3fe62e42fefa39ef<>+0(SB), Z4, Z2
-	VFNMADD231PD.BCST q3c7abc9e3b39803f<>+0(SB), Z4, Z2
-	VADDPD            Z1, Z2, Z0
-	VBROADCASTSD      q3f56c17bb51f236d<>+0(SB), Z1
-	VFMADD213PD.BCST  q3f811120af701deb<>+0(SB), Z0, Z1
-	VFMADD213PD.BCST  q3fa55555555194d2<>+0(SB), Z0, Z1
-	VFMADD213PD.BCST  q3fc55555554dd44d<>+0(SB), Z0, Z1
-	VFMADD213PD.BCST  q3fe0000000000000<>+0(SB), Z0, Z1
-	VFMADD213PD.BCST  q3ff0000000000000<>+0(SB), Z0, Z1
-	VMULPD            Z1, Z0, Z0
-	VMOVUPD           exp3fd9884533d43651<>+0(SB), Z1
-	VPERMI2PD         exp3fd9884533d43651<>+64(SB), Z1, Z3
-	VFMADD213PD       Z3, Z3, Z0
-	VSCALEFPD         Z4, Z0, Z0
-	VMOVUPD           Z0, K1, (AX)
-	ADDQ              $0x40, CX
-	ADDQ              $0x40, AX
-	SUBQ              $0x08, DX
-	JMP               tail
+	CMPQ         DX, $0x00
+	JLE          done
+	MOVQ         $-1, BX
+	BZHIQ        DX, BX, BX
+	KMOVW        BX, K1
+	VMOVUPD.Z    (CX), K1, Z0
+	VBROADCASTSD q4043800000000000<>+0(SB), Z1
+	VANDPD.BCST  q7fffffffffffffff<>+0(SB), Z0, Z0
+	VMINPD       Z0, Z1, Z0
+	VMULPD.BCST  qbfe0000000000000<>+0(SB), Z0, Z2
+	VMULPD       Z0, Z2, Z1
+	VFMSUB213PD  Z1, Z0, Z2
+	VBROADCASTSD q3ff71547652b82fe<>+0(SB), Z0
+	VBROADCASTSD q42f8000000000000<>+0(SB), Z4
+	VMOVAPD      Z4, Z3
+	VFMADD231PD  Z0, Z1, Z3
+	VSUBPD       Z4, Z3, Z4
+	VBROADCASTSD q3fe62e42fefa39ef<>+0(SB), Z0
+	VFNMADD231PD Z0, Z4, Z1
+	VBROADCASTSD q3c7abc9e3b39803f<>+0(SB), Z0
+	VFNMADD231PD Z0, Z4, Z1
+	VADDPD       Z2, Z1, Z0
+	VBROADCASTSD q3f56c17bb51f236d<>+0(SB), Z1
+	VBROADCASTSD q3f811120af701deb<>+0(SB), Z2
+	VFMADD213PD  Z2, Z0, Z1
+	VBROADCASTSD q3fa55555555194d2<>+0(SB), Z2
+	VFMADD213PD  Z2, Z0, Z1
+	VBROADCASTSD q3fc55555554dd44d<>+0(SB), Z2
+	VFMADD213PD  Z2, Z0, Z1
+	VBROADCASTSD q3fe0000000000000<>+0(SB), Z2
+	VFMADD213PD  Z2, Z0, Z1
+	VBROADCASTSD q3ff0000000000000<>+0(SB), Z2
+	VFMADD213PD  Z2, Z0, Z1
+	LEAQ         exp3fd9884533d43651<>+0(SB), BX
+	MOVQ         BX, SI
+	ANDQ         $0x20, SI
+	IMUL3Q       $0x00000005, SI, SI
+	ADDQ         SI, BX
+	VMOVUPD      (BX), Z2
+	VMOVUPD      64(BX), Z5
+	VMULPD       Z1, Z0, Z0
+	VPERMI2PD    Z5, Z2, Z3
+	VFMADD213PD  Z3, Z3, Z0
+	VSCALEFPD    Z4, Z0, Z0
+	VMOVUPD      Z0, K1, (AX)
+	ADDQ         $0x40, CX
+	ADDQ         $0x40, AX
+	SUBQ         $0x08, DX
+	JMP          tail
 
 done:
 	VZEROUPPER
@@ -1608,7 +2760,27 @@ DATA exp3fd9884533d43651<>+96(SB)/8, $0x3fe5785387480b39
 DATA exp3fd9884533d43651<>+104(SB)/8, $0x3fe66bab6038de94
 DATA exp3fd9884533d43651<>+112(SB)/8, $0x3fe769c94bcc6397
 DATA exp3fd9884533d43651<>+120(SB)/8, $0x3fe873276640323f
-GLOBL exp3fd9884533d43651<>(SB), RODATA|NOPTR, $128
+DATA exp3fd9884533d43651<>+128(SB)/8, $0x0000000000000000
+DATA exp3fd9884533d43651<>+136(SB)/8, $0x0000000000000000
+DATA exp3fd9884533d43651<>+144(SB)/8, $0x0000000000000000
+DATA exp3fd9884533d43651<>+152(SB)/8, $0x0000000000000000
+DATA exp3fd9884533d43651<>+160(SB)/8, $0x3fd9884533d43651
+DATA exp3fd9884533d43651<>+168(SB)/8, $0x3fdaa9a7de112a90
+DATA exp3fd9884533d43651<>+176(SB)/8, $0x3fdbd7da73c593e7
+DATA exp3fd9884533d43651<>+184(SB)/8, $0x3fdd136e2bd7fc06
+DATA exp3fd9884533d43651<>+192(SB)/8, $0x3fde5cfaab0e879a
+DATA exp3fd9884533d43651<>+200(SB)/8, $0x3fdfb51e4ced6fe1
+DATA exp3fd9884533d43651<>+208(SB)/8, $0x3fe08e3f37e7b1e4
+DATA exp3fd9884533d43651<>+216(SB)/8, $0x3fe149e3e22e30ae
+DATA exp3fd9884533d43651<>+224(SB)/8, $0x3fe20dd750429b6e
+DATA exp3fd9884533d43651<>+232(SB)/8, $0x3fe2da77ab15c5c7
+DATA exp3fd9884533d43651<>+240(SB)/8, $0x3fe3b02746d00a35
+DATA exp3fd9884533d43651<>+248(SB)/8, $0x3fe48f4cd211384a
+DATA exp3fd9884533d43651<>+256(SB)/8, $0x3fe5785387480b39
+DATA exp3fd9884533d43651<>+264(SB)/8, $0x3fe66bab6038de94
+DATA exp3fd9884533d43651<>+272(SB)/8, $0x3fe769c94bcc6397
+DATA exp3fd9884533d43651<>+280(SB)/8, $0x3fe873276640323f
+GLOBL exp3fd9884533d43651<>(SB), RODATA|NOPTR, $288
 
 // func exp256(dst []float64, x []float64)
 // Requires: AVX, AVX2, FMA3

@@ -44,13 +44,23 @@ func F64x1(v float64) Mem { return U64x1(math.Float64bits(v)) }
 // F64x4 is U64x4 of the bits of v.
 func F64x4(v float64) Mem { return U64x4(math.Float64bits(v)) }
 
-// Table returns memory with 16 numbers, in two halves for VPERMI2PD and
-// VPERMT2PD.
-func Table(name string, values [16]float64) (low, high Mem) {
-	bits := make([]uint64, len(values))
-	for i, v := range values {
-		bits[i] = math.Float64bits(v)
+// Aligned is Data at an address divisible by 64, the length of a ZMM register
+// and of a cache line, for as many values as fill whole lines. It emits code:
+// the result has a register for its base.
+//
+// The linker aligns data to 32 bytes, which would split every load between two
+// lines half of the time. So the values are there twice, the second time after
+// another 32 bytes, and the code takes the copy that is aligned.
+func Aligned(name string, values ...uint64) Mem {
+	if len(values)%8 != 0 {
+		panic("emit: no whole number of lines: " + name)
 	}
-	m := Data(name, bits...)
-	return m, m.Offset(64)
+	twice := append(append(values[:len(values):len(values)], 0, 0, 0, 0), values...)
+	base, odd := GP64(), GP64()
+	LEAQ(Data(name, twice...), base)
+	MOVQ(base, odd)
+	ANDQ(Imm(32), odd)
+	IMUL3Q(U32(len(values)/4+1), odd, odd) // 0 or the distance of the copies
+	ADDQ(odd, base)
+	return Mem{Base: base}
 }

@@ -15,8 +15,10 @@ const (
 	expMin = -746
 )
 
-// Exp512 replaces the eight float64 in x, a ZMM register, by their exponential.
-// It needs three more ZMM registers while it runs and none between two uses.
+// Exp512 replaces the eight float64 in each x, a ZMM register, by their
+// exponential. It needs three more ZMM registers for each x while it runs, one
+// or two for all, and none between two uses. Several at once share the loads
+// of the constants.
 //
 //	exp(x) = 2^n 2^(j/16) exp(r),  x = (n + j/16) log 2 + r,  |r| <= log(2)/32
 //
@@ -25,74 +27,99 @@ const (
 // where the result is denormal, plus half a unit of the denormal numbers there.
 //
 // Any x is allowed: +Inf gives +Inf, -Inf gives 0, NaN gives NaN.
-func Exp512(x VecVirtual) {
-	Clamp512(x, expMin, expMax)
-	ExpInRange512(x)
+func Exp512(x ...VecVirtual) {
+	Clamp512(expMin, expMax, x...)
+	ExpInRange512(x...)
 }
 
 // ExpInRange512 is Exp512 for |x| <= 1e5 and NaN, two operations shorter.
 // Underflow is gradual and overflow is Inf; an infinite x would give NaN.
-func ExpInRange512(x VecVirtual) {
-	m, n := ExpReduce512(x)
-	ExpFraction512(x, m, 1)
-	VSCALEFPD(n, x, x)
+func ExpInRange512(x ...VecVirtual) {
+	m, y := ExpReduce512(x...)
+	ExpFraction512(1, x, m)
+	for i, x := range x {
+		VSCALEFPD(y[i], x, x)
+	}
 }
 
 // Clamp512 replaces x by min(max(x, low), high) and leaves NaN alone: the
 // instructions return their second source, the first in Go's order, for it.
-func Clamp512(x VecVirtual, low, high float64) {
-	c := ZMM()
-	VBROADCASTSD(F64x1(low), c)
-	VMAXPD(x, c, x)
-	VBROADCASTSD(F64x1(high), c)
-	VMINPD(x, c, x)
+func Clamp512(low, high float64, x ...VecVirtual) {
+	l, h := ZMM(), ZMM()
+	VBROADCASTSD(F64x1(low), l)
+	VBROADCASTSD(F64x1(high), h)
+	for _, x := range x {
+		VMAXPD(x, l, x)
+		VMINPD(x, h, x)
+	}
 }
 
-// ExpReduce512 replaces x, |x| <= 1e5, by r. It returns n + j/16 in y, which
-// VSCALEFPD takes for n, and m, whose lowest four bits are j. What the caller
-// adds to r (up to 0.001) is added to the argument of exp.
+// ExpReduce512 replaces each x, |x| <= 1e5, by its r. It returns n + j/16 in
+// y, which VSCALEFPD takes for n, and m, whose lowest four bits are j. What the
+// caller adds to r (up to 0.001) is added to the argument of exp.
 //
 // Adding 1.5 2^48 to x/log 2 leaves it rounded to sixteenths in the last bits.
-func ExpReduce512(x VecVirtual) (m, y VecVirtual) {
+func ExpReduce512(x ...VecVirtual) (m, y []VecVirtual) {
 	const shifter = 3 << 47
-	m, y = ZMM(), ZMM()
-	VBROADCASTSD(F64x1(shifter), m)
-	VFMADD231PD_BCST(F64x1(math.Log2E), x, m)
-	VSUBPD_BCST(F64x1(shifter), m, y)
-	VFNMADD231PD_BCST(F64x1(ln2Hi), y, x)
-	VFNMADD231PD_BCST(F64x1(ln2Lo), y, x)
+	log2e, s := ZMM(), ZMM()
+	VBROADCASTSD(F64x1(math.Log2E), log2e)
+	VBROADCASTSD(F64x1(shifter), s)
+	for _, x := range x {
+		a, b := ZMM(), ZMM()
+		VMOVAPD(s, a)
+		VFMADD231PD(log2e, x, a)
+		VSUBPD(s, a, b)
+		m, y = append(m, a), append(y, b)
+	}
+	for _, part := range []float64{ln2Hi, ln2Lo} {
+		c := ZMM()
+		VBROADCASTSD(F64x1(part), c)
+		for i, x := range x {
+			VFNMADD231PD(c, y[i], x)
+		}
+	}
 	return m, y
 }
 
-// ExpFraction512 replaces r by scale 2^(j/16) exp(r), between scale times
-// 0.978 and 1.96, from r and m of ExpReduce512. m is overwritten. The scale
-// is part of the table and costs neither time nor another rounding.
-func ExpFraction512(r, m VecVirtual, scale float64) {
-	c := exp512[:]
-	q := ZMM()
-	VBROADCASTSD(F64x1(c[len(c)-1]), q)
-	for k := len(c) - 2; k >= 1; k-- {
-		VFMADD213PD_BCST(F64x1(c[k]), r, q) // q = q r + c[k]
+// ExpFraction512 replaces each r by scale 2^(j/16) exp(r), between scale times
+// 0.978 and 1.96, from r and m of ExpReduce512. m is overwritten. The scale is
+// part of the table and costs neither time nor another rounding.
+func ExpFraction512(scale float64, r, m []VecVirtual) {
+	q := horner512(r, exp512[1:])
+	low, high := ZMM(), ZMM()
+	table := expTable(scale)
+	VMOVUPD(table, low)
+	VMOVUPD(table.Offset(64), high)
+	for i, r := range r {
+		VMULPD(q[i], r, r) // exp(r) - 1
+		VPERMI2PD(high, low, m[i])
+		VFMADD213PD(m[i], m[i], r) // r = r t + t
 	}
-	VMULPD(q, r, r) // exp(r) - 1
-	Lookup512(m, ExpTable(scale))
-	VFMADD213PD(m, m, r) // r = r t + t
 }
 
-// ExpTable returns the table of ExpFraction512.
-func ExpTable(scale float64) [2]Mem {
-	var t [16]float64
+// horner512 returns the polynomial with coefficients c, lowest first, at each
+// x.
+func horner512(x []VecVirtual, c []float64) []VecVirtual {
+	q := make([]VecVirtual, len(x))
+	for i := range q {
+		q[i] = ZMM()
+		VBROADCASTSD(F64x1(c[len(c)-1]), q[i])
+	}
+	for k := len(c) - 2; k >= 0; k-- {
+		ck := ZMM()
+		VBROADCASTSD(F64x1(c[k]), ck)
+		for i, x := range x {
+			VFMADD213PD(ck, x, q[i]) // q = q x + c[k]
+		}
+	}
+	return q
+}
+
+// expTable returns memory with scale 2^(j/16), j = 0 to 15.
+func expTable(scale float64) Mem {
+	bits := make([]uint64, len(exp2Sixteenths))
 	for j, v := range exp2Sixteenths {
-		t[j] = scale * v
+		bits[j] = math.Float64bits(scale * v)
 	}
-	low, high := Table(fmt.Sprintf("exp%016x", math.Float64bits(scale)), t)
-	return [2]Mem{low, high}
-}
-
-// Lookup512 replaces each index, in the lowest four bits of the lanes of i, by
-// its entry of a table of 16.
-func Lookup512(i VecVirtual, table [2]Mem) {
-	low := ZMM()
-	VMOVUPD(table[0], low)
-	VPERMI2PD(table[1], low, i)
+	return Aligned(fmt.Sprintf("exp%016x", math.Float64bits(scale)), bits...)
 }

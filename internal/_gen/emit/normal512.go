@@ -17,36 +17,45 @@ const (
 // Density512 replaces x, a ZMM register, by phi(x) = exp(-x^2/2)/sqrt(2 pi),
 // with an error below 2 ulp (denormal results: and half a denormal unit). It
 // needs four more ZMM registers.
-func Density512(x VecVirtual) {
-	absolute512(x, densityEnd)
-	m, n := gauss512(x, -.5)
-	ExpFraction512(x, m, 1/math.Sqrt(2*math.Pi))
-	VSCALEFPD(n, x, x)
+func Density512(x ...VecVirtual) {
+	absolute512(densityEnd, x)
+	m, y := gauss512(-.5, x)
+	ExpFraction512(1/math.Sqrt(2*math.Pi), x, m)
+	for i, x := range x {
+		VSCALEFPD(y[i], x, x)
+	}
 }
 
 // densityEnd lies beyond the arguments at which the density, or the lower
 // tail of Phi, is not yet 0.
 const densityEnd = 39
 
-// absolute512 replaces x by min(|x|, end); NaN stays NaN.
-func absolute512(x VecVirtual, end float64) {
+// absolute512 replaces each x by min(|x|, end); NaN stays NaN.
+func absolute512(end float64, x []VecVirtual) {
 	c := ZMM()
-	VANDPD_BCST(U64x1(signBit-1), x, x)
 	VBROADCASTSD(F64x1(end), c)
-	VMINPD(x, c, x)
+	for _, x := range x {
+		VANDPD_BCST(U64x1(signBit-1), x, x)
+		VMINPD(x, c, x)
+	}
 }
 
-// gauss512 replaces x by the r of ExpReduce512 for s x^2, and returns the
+// gauss512 replaces each x by the r of ExpReduce512 for s x^2, and returns the
 // other two. The rounding error of s x^2, which the exponential would magnify
 // by up to 700, is put back.
-func gauss512(x VecVirtual, s float64) (m, n VecVirtual) {
-	y, h := ZMM(), ZMM()
-	VMULPD_BCST(F64x1(s), x, y)
-	VMULPD(x, y, h)
-	VFMSUB213PD(h, x, y) // y = x y - h
-	m, n = ExpReduce512(h)
-	VADDPD(y, h, x)
-	return m, n
+func gauss512(s float64, x []VecVirtual) (m, y []VecVirtual) {
+	h, e := make([]VecVirtual, len(x)), make([]VecVirtual, len(x))
+	for i, x := range x {
+		h[i], e[i] = ZMM(), ZMM()
+		VMULPD_BCST(F64x1(s), x, e[i])
+		VMULPD(x, e[i], h[i])
+		VFMSUB213PD(h[i], x, e[i]) // e = x e - h
+	}
+	m, y = ExpReduce512(h...)
+	for i, x := range x {
+		VADDPD(e[i], h[i], x)
+	}
+	return m, y
 }
 
 // Erf512 replaces each x, a ZMM register, by erf(x) with a relative error
@@ -58,27 +67,29 @@ func gauss512(x VecVirtual, s float64) (m, n VecVirtual) {
 // interval: they widen with |x| so that one degree serves all. Beyond the
 // last, from 6 on, erf is 1 to a fifth of an ulp.
 func Erf512(x ...VecVirtual) {
-	var a, i []VecVirtual
-	for _, x := range x {
-		y, j, w := ZMM(), ZMM(), ZMM()
-		VMOVAPD(x, y)
-		absolute512(y, erfEnd)
+	a, i := make([]VecVirtual, len(x)), make([]VecVirtual, len(x))
+	for j := range x {
+		a[j], i[j] = ZMM(), ZMM()
+		VMOVAPD(x[j], a[j])
+	}
+	absolute512(erfEnd, a)
+	for j, a := range a {
+		w := ZMM()
 		VBROADCASTSD(F64x1(2*erfVertex*erfSlope), w)
-		VFNMADD231PD_BCST(F64x1(erfSlope), y, w)
-		VBROADCASTSD(F64x1(3<<51), j)
-		VFMADD231PD_RD_SAE(w, y, j) // rounded down: the whole part in the last bits
-		a, i = append(a, y), append(i, j)
+		VFNMADD231PD_BCST(F64x1(erfSlope), a, w)
+		VBROADCASTSD(F64x1(3<<51), i[j])
+		VFMADD231PD_RD_SAE(w, a, i[j]) // rounded down: the whole part in the last bits
 	}
 	const sign = 0xd8 // that of x, all else of p
-	for j, p := range horner512(a, i, "erf", erf512[:]) {
+	for j, p := range piecewise512(a, i, "erf", erf512[:]) {
 		VPTERNLOGQ_BCST(Imm(sign), U64x1(signBit), x[j], p)
 		VMOVAPD(p, x[j])
 	}
 }
 
-// horner512 returns for each x the value of the i-th polynomial of a table:
+// piecewise512 returns for each x the value of the i-th polynomial of a table:
 // centres, then coefficients of the powers of x - centre. x is overwritten.
-func horner512(x, i []VecVirtual, name string, rows [][16]float64) (p []VecVirtual) {
+func piecewise512(x, i []VecVirtual, name string, rows [][16]float64) (p []VecVirtual) {
 	table := rowsOf(name, rows)
 	lookup := func(k int) []VecVirtual {
 		low, high := ZMM(), ZMM()
@@ -112,7 +123,7 @@ func rowsOf(name string, rows [][16]float64) Mem {
 			bits = append(bits, math.Float64bits(v))
 		}
 	}
-	return Data(name, bits...)
+	return Aligned(name, bits...)
 }
 
 // Erfc512 replaces each x, a ZMM register, by erfc(x) with a relative error
@@ -145,27 +156,29 @@ var (
 // before the power of two of the exponential, so that there is one rounding
 // where the result is denormal.
 func upperTail512(x []VecVirtual, f tail) {
-	var z []VecVirtual
-	var other []OpmaskVirtual
-	for _, x := range x {
-		k, a := K(), ZMM()
-		VCMPPD_BCST(Imm(f.compare), F64x1(0), x, k)
-		absolute512(x, f.end)
-		VMOVAPD(x, a)
-		if f.stretch != 1 {
-			VMULPD_BCST(F64x1(f.stretch), a, a)
-		}
-		other, z = append(other, k), append(z, a)
+	other, z := make([]OpmaskVirtual, len(x)), make([]VecVirtual, len(x))
+	for i, x := range x {
+		other[i] = K()
+		VCMPPD_BCST(Imm(f.compare), F64x1(0), x, other[i])
 	}
-	for j, g := range erfcxTable512(z) {
-		x := x[j]
-		m, n := gauss512(x, f.square)
-		ExpFraction512(x, m, f.scale)
-		VMULPD(g, x, x)
-		VSCALEFPD(n, x, x)
-		total := ZMM()
-		VBROADCASTSD(F64x1(f.total), total)
-		VSUBPD(x, total, other[j], x)
+	absolute512(f.end, x)
+	for i, x := range x {
+		z[i] = ZMM()
+		if f.stretch == 1 {
+			VMOVAPD(x, z[i])
+		} else {
+			VMULPD_BCST(F64x1(f.stretch), x, z[i])
+		}
+	}
+	g := erfcxTable512(z)
+	m, y := gauss512(f.square, x)
+	ExpFraction512(f.scale, x, m)
+	total := ZMM()
+	VBROADCASTSD(F64x1(f.total), total)
+	for i, x := range x {
+		VMULPD(g[i], x, x)
+		VSCALEFPD(y[i], x, x)
+		VSUBPD(x, total, other[i], x)
 	}
 }
 
@@ -180,5 +193,5 @@ func erfcxTable512(z []VecVirtual) []VecVirtual {
 		VADDPD_BCST(F64x1(2), z, i[j])
 		VPSRLQ(Imm(50), i[j], i[j])
 	}
-	return horner512(z, i, "erfcx", erfcx512[:])
+	return piecewise512(z, i, "erfcx", erfcx512[:])
 }

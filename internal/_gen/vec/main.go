@@ -9,24 +9,15 @@ import (
 	"github.com/covprop/covprop/internal/_gen/emit"
 )
 
-// each applies a macro for one register to several.
-func each(macro func(x VecVirtual)) func(x ...VecVirtual) {
-	return func(x ...VecVirtual) {
-		for _, x := range x {
-			macro(x)
-		}
-	}
-}
-
-const unrolled = 2
+const unrolled = 4
 
 func main() {
 	ConstraintExpr("amd64,!noasm")
-	map512("exp512", 1, each(emit.Exp512))
+	map512("exp512", unrolled, emit.Exp512)
 	map512("erf512", unrolled, emit.Erf512)
 	map512("erfc512", unrolled, emit.Erfc512)
 	map512("cdf512", unrolled, emit.CDF512)
-	map512("density512", 1, each(emit.Density512))
+	map512("density512", unrolled, emit.Density512)
 	map256("exp256", emit.Exp256)
 	map256("erf256", emit.Erf256)
 	map256("erfc256", emit.Erfc256)
@@ -43,7 +34,7 @@ func map512(name string, unroll int, body func(x ...VecVirtual)) {
 	dst, src, n := Load(Param("dst").Base(), GP64()), Load(Param("x").Base(), GP64()), Load(Param("x").Len(), GP64())
 
 	Label("loop")
-	CMPQ(n, Imm(uint64(8*unroll)))
+	CMPQ(n, U32(8*unroll))
 	JLT(LabelRef("tail"))
 	x := make([]VecVirtual, unroll)
 	for i := range x {
@@ -54,9 +45,9 @@ func map512(name string, unroll int, body func(x ...VecVirtual)) {
 	for i := range x {
 		VMOVUPD(x[i], Mem{Base: dst, Disp: 64 * i})
 	}
-	ADDQ(Imm(uint64(64*unroll)), src)
-	ADDQ(Imm(uint64(64*unroll)), dst)
-	SUBQ(Imm(uint64(8*unroll)), n)
+	ADDQ(U32(64*unroll), src)
+	ADDQ(U32(64*unroll), dst)
+	SUBQ(U32(8*unroll), n)
 	JMP(LabelRef("loop"))
 
 	Label("tail")
