@@ -3,11 +3,12 @@ package layer
 import (
 	"context"
 	"fmt"
+	"sync"
 
+	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/blas/blas64"
 
 	"github.com/covprop/covprop"
-	"github.com/covprop/covprop/internal/kernel"
 )
 
 // Conv is a convolution of any dimension, stride, dilation and padding, or a
@@ -25,6 +26,7 @@ type Conv struct {
 	repeats                 bool // an output meets an input position with two taps
 	overlaps                bool // two outputs meet an input position
 	inputs                  [1]int
+	packed                  func() []float64 // w as TapsTo takes it, made once
 }
 
 // NewConv returns the convolution of (batch, inC, positions) to (batch, outC,
@@ -66,6 +68,7 @@ func NewConv(w, bias []float64, at []int, batch, groups, outC, inC, positions, t
 	if err := c.checkTable(); err != nil {
 		return nil, err
 	}
+	c.packed = sync.OnceValue(c.pack)
 	return c, nil
 }
 
@@ -102,45 +105,34 @@ func (c *Conv) Exactness() covprop.Accuracy { return covprop.Accuracy{} }
 // Matrix implements Linear.
 func (c *Conv) Matrix(int) Matrix { return c }
 
-// Forward implements Rule.
-func (c *Conv) Forward(dst []float64, x ...[]float64) {
-	c.applyTo(dst, x[0], c.w)
-	if c.bias == nil {
-		return
-	}
-	for i := range dst {
-		dst[i] += c.bias[i/c.outPositions%len(c.bias)]
-	}
-}
-
-// applyTo computes dst = A x, with the weights w in place of c's.
-func (c *Conv) applyTo(dst, x []float64, w blas64.General) {
-	s := convPool.Get().(*convScratch)
-	defer convPool.Put(s)
-	in, out := c.inC*c.positions, c.outC*c.outPositions
-	for i := range c.batch * c.groups {
-		// Without a context that ends there is no error.
-		_ = c.imageTo(context.Background(), dst[i*out:][:out], x[i*in:][:in], rows(w, i%c.groups*c.outC, c.outC), 1, s)
-	}
-}
-
 // MulTo implements Gain.
 func (c *Conv) MulTo(ctx context.Context, threads int, dst, src blas64.General, add bool) error {
-	return convPanels{c: c, dst: dst, src: src, add: add}.run(ctx, threads)
+	return convPanels[float64]{c: c, dst: of64(dst), src: of64(src), add: add}.run(ctx, threads)
+}
+
+// MulTo32 implements Gain32.
+func (c *Conv) MulTo32(ctx context.Context, threads int, dst, src blas32.General, add bool) error {
+	return convPanels[float32]{c: c, dst: of32(dst), src: of32(src), add: add}.run(ctx, threads)
 }
 
 // MulTransTo implements Gain.
 func (c *Conv) MulTransTo(ctx context.Context, threads int, dst, src blas64.General, add bool) error {
-	return convPanels{c: c, dst: dst, src: src, trans: true, add: add}.run(ctx, threads)
+	return convPanels[float64]{c: c, dst: of64(dst), src: of64(src), trans: true, add: add}.run(ctx, threads)
+}
+
+// MulTransTo32 implements Gain32.
+func (c *Conv) MulTransTo32(ctx context.Context, threads int, dst, src blas32.General, add bool) error {
+	return convPanels[float32]{c: c, dst: of32(dst), src: of32(src), trans: true, add: add}.run(ctx, threads)
 }
 
 // SandwichTo implements Matrix.
 func (c *Conv) SandwichTo(ctx context.Context, threads int, dst, src blas64.General) error {
-	err := convPanels{c: c, dst: dst, src: src, trans: true, lower: true}.run(ctx, threads)
-	if err == nil {
-		kernel.Mirror(dst)
-	}
-	return err
+	return convPanels[float64]{c: c, dst: of64(dst), src: of64(src), trans: true, lower: true}.run(ctx, threads)
+}
+
+// SandwichTo32 implements Matrix32.
+func (c *Conv) SandwichTo32(ctx context.Context, threads int, dst, src blas32.General) error {
+	return convPanels[float32]{c: c, dst: of32(dst), src: of32(src), trans: true, lower: true}.run(ctx, threads)
 }
 
 // MulDiagTo implements Matrix.
@@ -155,53 +147,6 @@ func (c *Conv) MulDiagTo(dst blas64.General, v []float64) {
 			if q := c.at[p*c.taps+k%c.taps]; q >= 0 {
 				q += first + k/c.taps*c.positions
 				d[q] += x * v[q]
-			}
-		}
-	}
-}
-
-// SquareMulTo implements Matrix.
-func (c *Conv) SquareMulTo(dst, v []float64, add bool) {
-	y := dst
-	if add {
-		y = make([]float64, len(dst))
-	}
-	if c.repeats {
-		c.squareRepeatsTo(y, v)
-	} else {
-		w := packed(c.w.Rows, c.w.Cols, make([]float64, len(c.w.Data)))
-		for i, x := range c.w.Data {
-			w.Data[i] = x * x
-		}
-		c.applyTo(y, v, w)
-	}
-	if add {
-		for i, x := range y {
-			dst[i] += x
-		}
-	}
-}
-
-// squareRepeatsTo computes dst = (A o A) v where an entry of A may be a sum of
-// weights, those of all taps that meet the position.
-func (c *Conv) squareRepeatsTo(dst, v []float64) {
-	a := make([]float64, c.positions) // what is not yet used of the row of A, for one channel
-	for r := range dst {
-		o, at := r/c.outPositions, c.at[r%c.outPositions*c.taps:][:c.taps]
-		first := o / c.outC * c.inC * c.positions
-		w := row(c.w, o%c.w.Rows)
-		dst[r] = 0
-		for ch := range c.inC {
-			for t, q := range at {
-				if q >= 0 {
-					a[q] += w[ch*c.taps+t]
-				}
-			}
-			for _, q := range at {
-				if q >= 0 {
-					dst[r] += a[q] * a[q] * v[first+ch*c.positions+q]
-					a[q] = 0
-				}
 			}
 		}
 	}

@@ -4,237 +4,250 @@ import (
 	"context"
 	"sync"
 
-	"gonum.org/v1/gonum/blas/blas64"
-
 	"github.com/covprop/covprop/internal/kernel"
 )
 
-// A covariance is convolved by panels: several of its columns (or rows), laid
-// side by side so that every position of the image is a run of lanes, one of
-// each column. A panel of the input is read before that of the output is
-// written, so both may be the same part of a matrix.
-const (
-	convLanes = 32      // lanes of a panel at most,
-	convMin   = 8       // and at least, if there are as many: a cache line,
-	convPanel = 1 << 19 // values that a panel should not exceed otherwise
+// A covariance is convolved by panels: some of its columns (or rows), laid side
+// by side so that every channel of every position of the image is a run of
+// lanes, one of each column, and all channels of a position follow each other,
+// as kernel.TapsTo takes them. The panel is a copy in float64, so dst may be
+// src, and no patches are made.
 
-	// The product for a block of output positions: columns and inner dimension.
-	convCols  = 192
-	convDepth = 256
-
-	// convDirect is the number of output channels below which the positions
-	// are added up where they lie: gathering them first costs as much.
-	convDirect = 3
-)
+// convBlock is the number of output positions that are computed before they
+// are written to the covariance: at least a cache line of a row.
+const convBlock = 16
 
 // convScratch is the memory that one goroutine needs.
 type convScratch struct {
-	in, out []float64 // panels
-	patch   []float64
+	x     []float64 // (positions, inC, kernel.Lanes)
+	y     []float64 // (convBlock, up to kernel.TapRows, kernel.Lanes)
+	wide  []float64 // (kernel.Lanes, convBlock): part of some rows in float64
+	patch []float64
+	w     []float64
 }
 
 // convPool is shared by all convolutions: a network of many takes no more
 // memory than its largest.
 var convPool = sync.Pool{New: func() any { return new(convScratch) }}
 
-// convPanels is the application of a convolution to the rows of src, or to its
-// columns if trans is set.
-type convPanels struct {
-	c        *Conv
-	dst, src blas64.General
-	trans    bool
-	add      bool
-	lower    bool // only the lower triangle of dst is wanted
+// blocks returns the number of blocks into which the output channels of a
+// group are cut.
+func (c *Conv) blocks() int { return (c.outC + kernel.TapRows - 1) / kernel.TapRows }
+
+// block returns the first channel of block b, (blocks) for the end.
+func (c *Conv) block(b int) int { return b * c.outC / c.blocks() }
+
+// pack returns w in the order (groups, blocks, taps, inC, channels of a block).
+func (c *Conv) pack() []float64 {
+	w := make([]float64, 0, len(c.w.Data))
+	for g := range c.groups {
+		for b := range c.blocks() {
+			for k := range c.taps * c.inC {
+				for o := c.block(b); o < c.block(b+1); o++ {
+					w = append(w, row(c.w, g*c.outC+o)[k%c.inC*c.taps+k/c.inC])
+				}
+			}
+		}
+	}
+	return w
 }
 
-func (a convPanels) run(ctx context.Context, threads int) error {
+// convPanels is the application of a convolution to the columns of src, or to
+// its rows if trans is set.
+type convPanels[T real] struct {
+	c        *Conv
+	dst, src matrix[T]
+	trans    bool
+	add      bool
+	lower    bool // dst is symmetric
+}
+
+// run is MulTo, MulTransTo or SandwichTo.
+func (a convPanels[T]) run(ctx context.Context, threads int) error {
 	c := a.c
-	in, out, images := c.inC*c.positions, c.outC*c.outPositions, c.batch*c.groups
+	images := c.batch * c.groups
 	from, to, n, m := a.src.Rows, a.dst.Rows, a.src.Cols, a.dst.Cols
 	if a.trans {
 		from, to, n, m = n, m, from, to
 	}
-	if from != images*in || to != images*out || m != n || a.lower && n != to {
+	if from != c.inputs[0] || to != c.OutputLen() || m != n || a.lower && n != to {
 		panic(badShape)
 	}
-	if n == 0 {
-		return nil
+	tasks := (n + kernel.Lanes - 1) / kernel.Lanes * images
+	var err error
+	if threads > 1 && tasks > 1 {
+		err = a.spread(ctx, threads, tasks)
+	} else {
+		err = a.each(ctx, tasks)
 	}
-	lanes := min(convLanes, n, max(convMin, convPanel/max(in, out)))
-	tasks := (n + lanes - 1) / lanes * images
-	free := make(chan *convScratch, max(1, min(threads, tasks)))
-	for range cap(free) {
-		free <- convPool.Get().(*convScratch)
-	}
-	err := kernel.Parallel(ctx, threads, tasks, func(i int) error {
-		s := <-free
-		j := i / images * lanes
-		err := a.panel(ctx, i%images, j, min(lanes, n-j), s)
-		free <- s
-		return err
-	})
-	for range cap(free) {
-		convPool.Put(<-free)
+	if err == nil && a.lower {
+		mirror(a.dst)
 	}
 	return err
 }
 
-// panel convolves one group of channels of one element of the batch, in the
-// columns (or rows) j to j+lanes-1.
-func (a *convPanels) panel(ctx context.Context, image, j, lanes int, s *convScratch) error {
-	c := a.c
-	in, out := c.inC*c.positions, c.outC*c.outPositions
-	channels := c.outC
-	if a.lower { // the columns before j+lanes
-		n := j + lanes - image*out
-		if n <= 0 {
-			return nil
-		}
-		channels = min(channels, (n+c.outPositions-1)/c.outPositions)
-	}
-	s.in, s.out = resize(s.in, in*lanes), resize(s.out, out*lanes)
-	if a.trans {
-		loadTrans(s.in, cols(rows(a.src, j, lanes), image*in, in))
-	} else {
-		load(s.in, cols(rows(a.src, image*in, in), j, lanes))
-	}
-	w := rows(c.w, image%c.groups*c.outC, channels)
-	if err := c.imageTo(ctx, s.out, s.in, w, lanes, s); err != nil {
-		return err
-	}
-	n := channels * c.outPositions
-	if a.trans {
-		storeTrans(cols(rows(a.dst, j, lanes), image*out, n), s.out, a.add)
-	} else {
-		store(cols(rows(a.dst, image*out, n), j, lanes), s.out, a.add)
-	}
-	return nil
-}
-
-// imageTo convolves x, (inC, positions, lanes), to y, (w.Rows, outPositions,
-// lanes), with the weights w, (w.Rows, inC*taps), of output channels of one
-// group:
-//
-//	y[o,p,:] = sum_{c,t} w[o,c,t] x[c,at[p,t],:].
-func (c *Conv) imageTo(ctx context.Context, y, x []float64, w blas64.General, lanes int, s *convScratch) error {
-	if w.Rows < convDirect {
-		return c.directTo(ctx, y, x, w, lanes)
-	}
-	block := max(1, convCols/lanes)
-	depth := min(c.inC, max(1, convDepth/c.taps)) // input channels at a time
-	s.patch = resize(s.patch, depth*c.taps*block*lanes)
-	for p := 0; p < c.outPositions; p += block {
-		n := min(block, c.outPositions-p) * lanes
-		d := blas64.General{Rows: w.Rows, Cols: n, Stride: c.outPositions * lanes, Data: y[p*lanes:]}
-		for ch := 0; ch < c.inC; ch += depth {
-			patch := packed(min(depth, c.inC-ch)*c.taps, n, s.patch)
-			c.gather(patch, x[ch*c.positions*lanes:], p, lanes)
-			if err := kernel.MulTo(ctx, 1, d, cols(w, ch*c.taps, patch.Rows), patch, ch > 0); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// gather writes x[c,at[p,t],:] to row (c,t) of patch for the output positions
-// from p on (im2col), 0 for taps in the padding.
-func (c *Conv) gather(patch blas64.General, x []float64, p, lanes int) {
-	for k := range patch.Rows {
-		d, at, x := row(patch, k), c.at[p*c.taps+k%c.taps:], x[k/c.taps*c.positions*lanes:][:c.positions*lanes]
-		for i := 0; i*lanes < len(d); i++ {
-			q := at[i*c.taps]
-			switch {
-			case q < 0:
-				clear(d[i*lanes:][:lanes])
-			case lanes == 1:
-				d[i] = x[q]
-			default:
-				copy(d[i*lanes:][:lanes], x[q*lanes:])
-			}
-		}
-	}
-}
-
-// directTo is imageTo without the patch.
-func (c *Conv) directTo(ctx context.Context, y, x []float64, w blas64.General, lanes int) error {
-	impl := blas64.Implementation()
-	for o := range w.Rows {
+func (a *convPanels[T]) each(ctx context.Context, tasks int) error {
+	s := convPool.Get().(*convScratch)
+	defer convPool.Put(s)
+	for i := range tasks {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		for p := range c.outPositions {
-			d, at := y[(o*c.outPositions+p)*lanes:][:lanes], c.at[p*c.taps:][:c.taps]
-			clear(d)
-			for k, v := range row(w, o) {
-				q := at[k%c.taps]
-				switch q += k / c.taps * c.positions; {
-				case at[k%c.taps] < 0:
-				case lanes == 1:
-					d[0] += v * x[q]
-				default:
-					impl.Daxpy(lanes, v, x[q*lanes:], 1, d, 1)
-				}
-			}
-		}
+		a.panel(i, s)
 	}
 	return nil
 }
 
-// load writes src to the panel x, (src.Rows, src.Cols).
-func load(x []float64, src blas64.General) {
-	for i := range src.Rows {
-		copy(x[i*src.Cols:], row(src, i))
-	}
+// spread is each on several threads. It has its own copy of a, which moves to
+// the heap.
+func (a convPanels[T]) spread(ctx context.Context, threads, tasks int) error {
+	return kernel.Parallel(ctx, threads, tasks, func(i int) error {
+		s := convPool.Get().(*convScratch)
+		a.panel(i, s)
+		convPool.Put(s)
+		return nil
+	})
 }
 
-// store writes or adds the panel y, (dst.Rows, dst.Cols), to dst.
-func store(dst blas64.General, y []float64, add bool) {
-	for i := range dst.Rows {
-		d, y := row(dst, i), y[i*dst.Cols:]
-		if !add {
-			copy(d, y)
-			continue
-		}
-		for j := range d {
-			d[j] += y[j]
-		}
+// panel convolves the channels of one group of one element of the batch, in
+// kernel.Lanes columns (or rows).
+func (a *convPanels[T]) panel(i int, s *convScratch) {
+	c := a.c
+	images, out := c.batch*c.groups, c.outC*c.outPositions
+	image, j := i%images, i/images*kernel.Lanes
+	lanes := min(kernel.Lanes, a.dst.Cols-j)
+	if a.trans {
+		lanes = min(kernel.Lanes, a.dst.Rows-j)
 	}
-}
-
-// transRun is the number of neighbours that are transposed together: a cache
-// line.
-const transRun = 8
-
-// loadTrans writes src' to the panel x, (src.Cols, src.Rows).
-func loadTrans(x []float64, src blas64.General) {
-	lanes := src.Rows
-	for i := 0; i < src.Cols; i += transRun {
-		n := min(transRun, src.Cols-i)
-		for l := range lanes {
-			to := x[i*lanes+l:]
-			for k, v := range src.Data[l*src.Stride+i:][:n] {
-				to[k*lanes] = v
+	end := out // of the outputs that are wanted
+	if a.lower {
+		end = min(end, j+lanes-image*out)
+	}
+	if end <= 0 {
+		return
+	}
+	s.x = resize(s.x, c.positions*c.inC*kernel.Lanes)
+	s.y = resize(s.y, convBlock*kernel.TapRows*kernel.Lanes)
+	if a.trans {
+		a.loadRows(s, image, j, lanes)
+	} else {
+		a.loadCols(s, image, j, lanes)
+	}
+	w := c.packed()[image%c.groups*c.outC*c.taps*c.inC:]
+	for p := 0; p < c.outPositions; p += convBlock {
+		for b := range c.blocks() {
+			o, o1 := c.block(b), c.block(b+1)
+			if o*c.outPositions+p >= end {
+				break
 			}
-		}
-	}
-}
-
-// storeTrans writes or adds the transposed panel y, (dst.Cols, dst.Rows), to
-// dst.
-func storeTrans(dst blas64.General, y []float64, add bool) {
-	lanes := dst.Rows
-	for i := 0; i < dst.Cols; i += transRun {
-		n := min(transRun, dst.Cols-i)
-		for l := range lanes {
-			d, from := dst.Data[l*dst.Stride+i:][:n], y[i*lanes+l:]
-			for k := range d {
-				if add {
-					d[k] += from[k*lanes]
+			a.positions(s, w[o*c.taps*c.inC:], o, o1, p, end, lanes)
+			for ; o < o1; o++ {
+				n := min(convBlock, c.outPositions-p, end-o*c.outPositions-p)
+				if n <= 0 {
+					break
+				}
+				y := matrix[float64]{n, lanes, (o1 - c.block(b)) * kernel.Lanes, s.y[(o-c.block(b))*kernel.Lanes:]}
+				if at := image*out + o*c.outPositions + p; a.trans {
+					a.storeRows(s, y, j, at)
 				} else {
-					d[k] = from[k*lanes]
+					a.storeCols(y, at, j)
 				}
 			}
 		}
+	}
+}
+
+// positions computes the channels [o, o1) at convBlock positions from p on, as
+// far as they lie before end, with the weights w of these channels.
+func (a *convPanels[T]) positions(s *convScratch, w []float64, o, o1, p, end, lanes int) {
+	c, n := a.c, o1-o
+	w = w[:n*c.taps*c.inC]
+	for i := range min(convBlock, c.outPositions-p) {
+		at := p + i
+		rows := min(n, (end-at+c.outPositions-1)/c.outPositions-o)
+		if rows <= 0 {
+			return
+		}
+		kernel.TapsTo(s.y[i*n*kernel.Lanes:], s.x, w, c.at[at*c.taps:][:c.taps], c.inC, n, rows, lanes)
+	}
+}
+
+// loadCols copies lanes columns of src from j on to the panel.
+func (a *convPanels[T]) loadCols(s *convScratch, image, j, lanes int) {
+	c := a.c
+	for ch := range c.inC {
+		first := (image*c.inC + ch) * c.positions
+		for q := range c.positions {
+			widenTo(s.x[(q*c.inC+ch)*kernel.Lanes:], a.src.Data[(first+q)*a.src.Stride+j:][:lanes])
+		}
+	}
+}
+
+// loadRows copies lanes rows of src from j on to the panel.
+func (a *convPanels[T]) loadRows(s *convScratch, image, j, lanes int) {
+	c := a.c
+	s.wide = resize(s.wide, kernel.Lanes*convBlock)
+	for ch := range c.inC {
+		first := (image*c.inC+ch)*c.positions + j*a.src.Stride
+		if src, ok := any(a.src.Data).([]float64); ok {
+			kernel.TransposeTo(s.x[ch*kernel.Lanes:], src[first:], c.inC*kernel.Lanes, a.src.Stride, lanes, c.positions)
+			continue
+		}
+		for q := 0; q < c.positions; q += convBlock {
+			n := min(convBlock, c.positions-q)
+			for l := range lanes {
+				widenTo(s.wide[l*convBlock:], a.src.Data[first+q+l*a.src.Stride:][:n])
+			}
+			kernel.TransposeTo(s.x[(q*c.inC+ch)*kernel.Lanes:], s.wide, c.inC*kernel.Lanes, convBlock, lanes, n)
+		}
+	}
+}
+
+// storeCols writes or adds y to dst at (i, j).
+func (a *convPanels[T]) storeCols(y matrix[float64], i, j int) {
+	for r := range y.Rows {
+		storeTo(a.dst.Data[(i+r)*a.dst.Stride+j:][:y.Cols], y.row(r), a.add)
+	}
+}
+
+// storeRows writes or adds y' to dst at (i, j).
+func (a *convPanels[T]) storeRows(s *convScratch, y matrix[float64], i, j int) {
+	if dst, ok := any(a.dst.Data).([]float64); ok && !a.add {
+		kernel.TransposeTo(dst[i*a.dst.Stride+j:], y.Data, a.dst.Stride, y.Stride, y.Rows, y.Cols)
+		return
+	}
+	kernel.TransposeTo(s.wide, y.Data, convBlock, y.Stride, y.Rows, y.Cols)
+	for l := range y.Cols {
+		storeTo(a.dst.Data[(i+l)*a.dst.Stride+j:][:y.Rows], s.wide[l*convBlock:][:y.Rows], a.add)
+	}
+}
+
+// widenTo copies src to dst.
+func widenTo[T real](dst []float64, src []T) {
+	if src, ok := any(src).([]float64); ok {
+		copy(dst, src)
+		return
+	}
+	dst = dst[:len(src)]
+	for i, v := range src {
+		dst[i] = float64(v)
+	}
+}
+
+// storeTo rounds src to dst, or adds it.
+func storeTo[T real](dst []T, src []float64, add bool) {
+	if add {
+		for i, v := range src {
+			dst[i] = T(float64(dst[i]) + v)
+		}
+		return
+	}
+	if dst, ok := any(dst).([]float64); ok {
+		copy(dst, src)
+		return
+	}
+	dst = dst[:len(src)]
+	for i, v := range src {
+		dst[i] = T(v)
 	}
 }

@@ -25,4 +25,4 @@ type Matrix32 interface {
 	SandwichTo32(ctx context.Context, threads int, dst, src blas32.General) error
 }
 
-var _ = []Matrix32{(*Affine)(nil), (*diagonal)(nil), (*Select)(nil)}
+var _ = []Matrix32{(*Affine)(nil), (*Conv)(nil), (*diagonal)(nil), (*Select)(nil)}

@@ -80,7 +80,7 @@ func mulTo[T real](ctx context.Context, threads int, dst, a, b matrix[T], add bo
 	if wide[T]() {
 		return kernel.MulTo(ctx, threads, general64(dst), general64(a), general64(b), add)
 	}
-	return product32(general32(dst), general32(a), general32(b), false, add)
+	return kernel.MulTo(ctx, threads, general32(dst), general32(a), general32(b), add)
 }
 
 // mulTransTo is kernel.MulTransTo.
@@ -88,7 +88,7 @@ func mulTransTo[T real](ctx context.Context, threads int, dst, a, b matrix[T], a
 	if wide[T]() {
 		return kernel.MulTransTo(ctx, threads, general64(dst), general64(a), general64(b), add)
 	}
-	return product32(general32(dst), general32(a), general32(b), true, add)
+	return kernel.MulTransTo(ctx, threads, general32(dst), general32(a), general32(b), add)
 }
 
 // mulSymTo is kernel.MulSymTo.
@@ -96,41 +96,14 @@ func mulSymTo[T real](ctx context.Context, threads int, dst, a, b matrix[T]) err
 	if wide[T]() {
 		return kernel.MulSymTo(ctx, threads, general64(dst), general64(a), general64(b))
 	}
-	err := product32(general32(dst), general32(a), general32(b), true, false)
-	mirror(dst)
-	return err
+	return kernel.MulSymTo(ctx, threads, general32(dst), general32(a), general32(b))
 }
 
 // mirror is kernel.Mirror.
 func mirror[T real](a matrix[T]) {
 	if wide[T]() {
 		kernel.Mirror(general64(a))
-		return
+	} else {
+		kernel.Mirror(general32(a))
 	}
-	for i := range a.Rows {
-		for j := range i {
-			a.Data[j*a.Stride+i] = a.Data[i*a.Stride+j]
-		}
-	}
-}
-
-// product32 stands in for the float32 products of package kernel.
-func product32(dst, a, b blas32.General, trans, add bool) error {
-	for i := range dst.Rows {
-		for j := range dst.Cols {
-			s := float32(0)
-			if add {
-				s = dst.Data[i*dst.Stride+j]
-			}
-			for k := range a.Cols {
-				if trans {
-					s += a.Data[i*a.Stride+k] * b.Data[j*b.Stride+k]
-				} else {
-					s += a.Data[i*a.Stride+k] * b.Data[k*b.Stride+j]
-				}
-			}
-			dst.Data[i*dst.Stride+j] = s
-		}
-	}
-	return nil
 }

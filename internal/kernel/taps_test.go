@@ -1,0 +1,171 @@
+package kernel
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/covprop/covprop/internal/cpu"
+)
+
+// tapsCase is a random call of TapsTo, with guards round its slices.
+type tapsCase struct {
+	y, x, w             []float64
+	at                  []int
+	depth, stride, rows int
+}
+
+const tapsGuard = 5 // odd, so that the slices are not aligned
+
+func newTapsCase(rng *rand.Rand, depth, taps, rows int) tapsCase {
+	c := tapsCase{depth: depth, rows: rows, stride: rows + rng.IntN(3)}
+	positions := 1 + rng.IntN(4)
+	fill := func(n int) []float64 {
+		s := make([]float64, n+2*tapsGuard)
+		for i := range s {
+			s[i] = math.NaN()
+			if i >= tapsGuard && i < n+tapsGuard {
+				s[i] = rng.NormFloat64()
+			}
+		}
+		return s[tapsGuard:][:n]
+	}
+	c.x, c.w, c.y = fill(positions*depth*Lanes), fill(taps*depth*c.stride), fill(rows*Lanes)
+	for range taps {
+		c.at = append(c.at, rng.IntN(positions+1)-1)
+	}
+	return c
+}
+
+// entry returns output (r, l) by one chain of fused multiply-adds in the order
+// of the definition, which has the same bits as the assembly, and the sum of
+// the magnitudes of the terms.
+func (c tapsCase) entry(r, l int) (sum, size float64) {
+	for t, q := range c.at {
+		for d := range c.depth {
+			if q >= 0 {
+				v, x := c.w[(t*c.depth+d)*c.stride+r], c.x[(q*c.depth+d)*Lanes+l]
+				sum = math.FMA(v, x, sum)
+				size += math.Abs(v * x)
+			}
+		}
+	}
+	return sum, size
+}
+
+// check runs TapsTo. The plain loop rounds each of its products and sums, the
+// reference each sum: together at most two units of the sum of the magnitudes
+// for each term.
+func (c tapsCase) check(t *testing.T, isa cpu.ISA, lanes int) {
+	t.Helper()
+	TapsTo(c.y, c.x, c.w, c.at, c.depth, c.stride, c.rows, lanes)
+	for r := range c.rows {
+		for l := range lanes {
+			want, size := c.entry(r, l)
+			got := c.y[r*Lanes+l]
+			allowed := 0.
+			if isa == cpu.Generic {
+				allowed = 2 * float64(len(c.at)*c.depth) * 0x1p-53 * size
+			}
+			if !(math.Abs(got-want) <= allowed) && math.Float64bits(got) != math.Float64bits(want) && !(math.IsNaN(got) && math.IsNaN(want)) {
+				t.Fatalf("%v, depth %d, %d taps, %d rows, lane %d of %d, row %d: %v, want %v",
+					isa, c.depth, len(c.at), c.rows, l, lanes, r, got, want)
+			}
+		}
+	}
+	all := c.y[:len(c.y)+tapsGuard]
+	for _, v := range all[len(c.y):] {
+		if !math.IsNaN(v) {
+			t.Fatalf("%v: %v was written after the end", isa, v)
+		}
+	}
+}
+
+func tapsISA(t *testing.T, f func(t *testing.T, isa cpu.ISA)) {
+	for isa := cpu.Generic; isa <= cpu.Best(); isa++ {
+		t.Run(isa.String(), func(t *testing.T) {
+			defer cpu.Force(isa)()
+			f(t, isa)
+		})
+	}
+}
+
+func TestTaps(t *testing.T) {
+	tapsISA(t, func(t *testing.T, isa cpu.ISA) {
+		rng := rand.New(rand.NewPCG(1, 2))
+		for rows := 1; rows <= 2*TapRows+1; rows++ {
+			for _, depth := range []int{1, 2, 7, 31} {
+				for _, taps := range []int{1, 2, 9} {
+					c := newTapsCase(rng, depth, taps, rows)
+					c.check(t, isa, []int{1, 8, 13, 16, 17, 31, Lanes}[rng.IntN(7)])
+				}
+			}
+		}
+	})
+}
+
+// TestTapsSpecial: NaN, infinities and denormals go the way of the sums, and
+// what lies in the padding or in other lanes has no part in them.
+func TestTapsSpecial(t *testing.T) {
+	tapsISA(t, func(t *testing.T, isa cpu.ISA) {
+		rng := rand.New(rand.NewPCG(3, 4))
+		for rows := 1; rows <= TapRows; rows++ {
+			c := newTapsCase(rng, 3, 5, rows)
+			for i := range c.x {
+				c.x[i] = []float64{math.NaN(), math.Inf(1), math.Inf(-1), 0x1p-1074, 3e-310, math.Copysign(0, -1), 1, 2}[rng.IntN(8)]
+			}
+			for i := range c.w {
+				c.w[i] = float64(rng.IntN(5) - 2)
+			}
+			c.check(t, isa, Lanes)
+			for i := range c.at {
+				c.at[i] = -1
+			}
+			c.check(t, isa, Lanes)
+		}
+	})
+}
+
+// TestTransposeTo compares with the definition, guards included.
+func TestTransposeTo(t *testing.T) {
+	tapsISA(t, func(t *testing.T, isa cpu.ISA) {
+		for rows := range 35 {
+			for _, cols := range []int{0, 1, 3, 8, 17, 32} {
+				src, dst := make([]float64, rows*(cols+3)+1), make([]float64, cols*(rows+2)+1)
+				for i := range src {
+					src[i] = float64(i + 1)
+				}
+				TransposeTo(dst[1:], src[1:], rows+2, cols+3, rows, cols)
+				for k, v := range dst {
+					want, j, i := 0., (k-1)/(rows+2), (k-1)%(rows+2)
+					if k > 0 && i < rows && j < cols {
+						want = src[1+i*(cols+3)+j]
+					}
+					if v != want {
+						t.Fatalf("%v, %d x %d: entry (%d,%d) is %v, want %v", isa, rows, cols, j, i, v, want)
+					}
+				}
+			}
+		}
+	})
+}
+
+// BenchmarkTaps is a position of a convolution of 3 x 3 in the cache, for
+// numbers of rows that the tiles fill well and badly.
+func BenchmarkTaps(b *testing.B) {
+	for isa := cpu.AVX2; isa <= cpu.Best(); isa++ {
+		for _, rows := range []int{1, 2, 3, 5, 6, 8, 10, 14, 64} {
+			b.Run(fmt.Sprintf("%v/rows=%d", isa, rows), func(b *testing.B) {
+				defer cpu.Force(isa)()
+				const depth, taps = 10, 9
+				y, x, w := make([]float64, rows*Lanes), make([]float64, taps*depth*Lanes), make([]float64, taps*depth*rows)
+				at := []int{0, 1, 2, 3, 4, 5, 6, 7, 8}
+				for b.Loop() {
+					TapsTo(y, x, w, at, depth, rows, rows, Lanes)
+				}
+				b.ReportMetric(2*depth*taps*Lanes*float64(rows)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+			})
+		}
+	}
+}
