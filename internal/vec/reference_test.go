@@ -20,9 +20,9 @@ var (
 	bigLn = constant("0.693147180559945309417232121458176568075500134360255254120680009")
 	sqrt2 = new(big.Float).Sqrt(number(2))
 	// 1/sqrt(pi), 1/sqrt(2 pi)
-	rootPi     = quo(number(1), new(big.Float).Sqrt(bigPi))
-	rootTwoPi  = quo(rootPi, sqrt2)
-	zero, unit = number(0), number(1)
+	rootPi    = quo(number(1), new(big.Float).Sqrt(bigPi))
+	rootTwoPi = quo(rootPi, sqrt2)
+	unit      = number(1)
 )
 
 func constant(digits string) *big.Float {

@@ -9,60 +9,68 @@ import (
 	"github.com/covprop/covprop/internal/_gen/emit"
 )
 
-const unrolled = 4
-
 func main() {
 	ConstraintExpr("amd64,!noasm")
-	map512("exp512", unrolled, emit.Exp512)
-	map512("erf512", unrolled, emit.Erf512)
-	map512("erfc512", unrolled, emit.Erfc512)
-	map512("cdf512", unrolled, emit.CDF512)
-	map512("density512", unrolled, emit.Density512)
-	map256("exp256", emit.Exp256)
-	map256("erf256", emit.Erf256)
-	map256("erfc256", emit.Erfc256)
-	map256("cdf256", emit.CDF256)
-	map256("density256", emit.Density256)
+	width512.function("exp512", 4, emit.Exp512)
+	width512.function("erf512", 4, emit.Erf512)
+	width512.function("erfc512", 4, emit.Erfc512)
+	width512.function("cdf512", 4, emit.CDF512)
+	width512.function("density512", 4, emit.Density512)
+	width256.function("exp256", 2, emit.Exp256)
+	width256.function("erf256", 1, emit.Erf256)
+	width256.function("erfc256", 2, emit.Erfc256)
+	width256.function("cdf256", 2, emit.CDF256)
+	width256.function("density256", 2, emit.Density256)
 	Generate()
 }
 
-// map512 writes a function that applies body to every element, unroll times
-// eight at a time; the last few go by eights under a mask.
-func map512(name string, unroll int, body func(x ...VecVirtual)) {
+// A width is the kind of register that a function works with.
+type width struct {
+	lanes    int
+	register func() VecVirtual
+	partial  func(n Register, src, dst Mem, body func(x ...VecVirtual))
+}
+
+var (
+	width512 = width{8, ZMM, partial512}
+	width256 = width{4, YMM, partial256}
+)
+
+// function writes a function that applies body to every element: to unroll
+// registers at a time, then to one at a time, the last of which may be partly
+// filled.
+func (w width) function(name string, unroll int, body func(x ...VecVirtual)) {
 	TEXT(name, NOSPLIT, "func(dst, x []float64)")
 	Pragma("noescape")
-	dst, src, n := Load(Param("dst").Base(), GP64()), Load(Param("x").Base(), GP64()), Load(Param("x").Len(), GP64())
+	dst := Mem{Base: Load(Param("dst").Base(), GP64())}
+	src := Mem{Base: Load(Param("x").Base(), GP64())}
+	n := Load(Param("x").Len(), GP64())
+	advance := func(registers int) {
+		ADDQ(U32(8*w.lanes*registers), src.Base)
+		ADDQ(U32(8*w.lanes*registers), dst.Base)
+		SUBQ(U32(w.lanes*registers), n)
+	}
 
 	Label("loop")
-	CMPQ(n, U32(8*unroll))
+	CMPQ(n, U32(w.lanes*unroll))
 	JLT(LabelRef("tail"))
 	x := make([]VecVirtual, unroll)
 	for i := range x {
-		x[i] = ZMM()
-		VMOVUPD(Mem{Base: src, Disp: 64 * i}, x[i])
+		x[i] = w.register()
+		VMOVUPD(src.Offset(8*w.lanes*i), x[i])
 	}
 	body(x...)
 	for i := range x {
-		VMOVUPD(x[i], Mem{Base: dst, Disp: 64 * i})
+		VMOVUPD(x[i], dst.Offset(8*w.lanes*i))
 	}
-	ADDQ(U32(64*unroll), src)
-	ADDQ(U32(64*unroll), dst)
-	SUBQ(U32(8*unroll), n)
+	advance(unroll)
 	JMP(LabelRef("loop"))
 
 	Label("tail")
 	CMPQ(n, Imm(0))
 	JLE(LabelRef("done"))
-	ones, mask, last := GP64(), K(), ZMM()
-	MOVQ(I64(-1), ones)
-	BZHIQ(n, ones, ones) // all ones from n = 64 on
-	KMOVW(ones.As32(), mask)
-	VMOVUPD_Z(Mem{Base: src}, mask, last)
-	body(last)
-	VMOVUPD(last, mask, Mem{Base: dst})
-	ADDQ(Imm(64), src)
-	ADDQ(Imm(64), dst)
-	SUBQ(Imm(8), n)
+	w.partial(n, src, dst, body)
+	advance(1)
 	JMP(LabelRef("tail"))
 
 	Label("done")
@@ -70,38 +78,28 @@ func map512(name string, unroll int, body func(x ...VecVirtual)) {
 	RET()
 }
 
-// map256 is map512 with four elements at a time.
-func map256(name string, body func(x VecVirtual)) {
-	TEXT(name, NOSPLIT, "func(dst, x []float64)")
-	Pragma("noescape")
-	dst, src, n := Load(Param("dst").Base(), GP64()), Load(Param("x").Base(), GP64()), Load(Param("x").Len(), GP64())
-
-	Label("loop")
-	CMPQ(n, Imm(4))
-	JLT(LabelRef("tail"))
-	x := YMM()
-	VMOVUPD(Mem{Base: src}, x)
+// partial512 applies body to the next min(n, 8) elements.
+func partial512(n Register, src, dst Mem, body func(x ...VecVirtual)) {
+	ones, mask, x := GP64(), K(), ZMM()
+	MOVQ(I64(-1), ones)
+	BZHIQ(n, ones, ones) // the lowest n bits; all of them from n = 64 on
+	KMOVW(ones.As32(), mask)
+	VMOVUPD_Z(src, mask, x)
 	body(x)
-	VMOVUPD(x, Mem{Base: dst})
-	ADDQ(Imm(32), src)
-	ADDQ(Imm(32), dst)
-	SUBQ(Imm(4), n)
-	JMP(LabelRef("loop"))
+	VMOVUPD(x, mask, dst)
+}
 
-	Label("tail")
-	TESTQ(n, n)
-	JZ(LabelRef("done"))
-	ones, mask := GP64(), YMM()
+// partial256 applies body to the next min(n, 4) elements.
+func partial256(n Register, src, dst Mem, body func(x ...VecVirtual)) {
 	const all = 1<<64 - 1
-	LEAQ(emit.Data("mask256", all, all, all, all, 0, 0, 0, 0), ones)
-	NEGQ(n)
-	VMOVDQU(Mem{Base: ones, Index: n, Scale: 8, Disp: 32}, mask) // n ones
-	x = YMM()
-	VMASKMOVPD(Mem{Base: src}, mask, x)
+	table, k, mask, x := GP64(), GP64(), YMM(), YMM()
+	MOVQ(U32(4), k)
+	CMPQ(n, k)
+	CMOVQLT(n, k)
+	NEGQ(k)
+	LEAQ(emit.Data("mask256", all, all, all, all, 0, 0, 0, 0), table)
+	VMOVDQU(Mem{Base: table, Index: k, Scale: 8, Disp: 32}, mask) // min(n, 4) times all
+	VMASKMOVPD(src, mask, x)
 	body(x)
-	VMASKMOVPD(x, mask, Mem{Base: dst})
-
-	Label("done")
-	VZEROUPPER()
-	RET()
+	VMASKMOVPD(x, mask, dst)
 }
