@@ -8,6 +8,12 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
+// Arguments beyond these give Inf and 0 in round to nearest.
+const (
+	expMax = 710
+	expMin = -746
+)
+
 // The arguments whose exponential is a normal float64, rounded inwards.
 const (
 	ExpNormalMin = -708.396
@@ -26,7 +32,7 @@ const (
 //
 // Any x is allowed: +Inf gives +Inf, -Inf gives 0, NaN gives NaN.
 func Exp256(x ...VecVirtual) {
-	Clamp256(expMin, expMax, x...)
+	clamp256(expMin, expMax, x...)
 	m := ExpReduce256(x...)
 	ExpFraction256(x...)
 	ExpScale256(x, m)
@@ -50,9 +56,9 @@ func ExpInRange256(x ...VecVirtual) {
 	}
 }
 
-// Clamp256 replaces x by min(max(x, low), high) and leaves NaN alone: the
+// clamp256 replaces x by min(max(x, low), high) and leaves NaN alone: the
 // instructions return their second source, the first in Go's order, for it.
-func Clamp256(low, high float64, x ...VecVirtual) {
+func clamp256(low, high float64, x ...VecVirtual) {
 	l, h := YMM(), YMM()
 	VMOVUPD(F64x4(low), l)
 	VMOVUPD(F64x4(high), h)

@@ -9,12 +9,6 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// Arguments beyond these give Inf and 0 in round to nearest.
-const (
-	expMax = 710
-	expMin = -746
-)
-
 // Exp512 replaces the eight float64 in each x, a ZMM register, by their
 // exponential. It needs three more ZMM registers for each x while it runs, one
 // or two for all, and none between two uses. Several at once share the loads
@@ -28,35 +22,26 @@ const (
 //
 // Any x is allowed: +Inf gives +Inf, -Inf gives 0, NaN gives NaN.
 func Exp512(x ...VecVirtual) {
-	Clamp512(expMin, expMax, x...)
-	ExpInRange512(x...)
+	m, y := ExpReduce512(x...)
+	ExpBound512(x...)
+	ExpFraction512(1, x, m)
+	ExpScale512(x, y)
 }
 
-// ExpInRange512 is Exp512 for |x| <= 1e5 and NaN, two operations shorter.
+// ExpInRange512 is Exp512 for |x| <= 1e5 and NaN, one operation shorter.
 // Underflow is gradual and overflow is Inf; an infinite x would give NaN.
 func ExpInRange512(x ...VecVirtual) {
 	m, y := ExpReduce512(x...)
 	ExpFraction512(1, x, m)
-	for i, x := range x {
-		VSCALEFPD(y[i], x, x)
-	}
+	ExpScale512(x, y)
 }
 
-// Clamp512 replaces x by min(max(x, low), high) and leaves NaN alone: the
-// instructions return their second source, the first in Go's order, for it.
-func Clamp512(low, high float64, x ...VecVirtual) {
-	l, h := ZMM(), ZMM()
-	VBROADCASTSD(F64x1(low), l)
-	VBROADCASTSD(F64x1(high), h)
-	for _, x := range x {
-		VMAXPD(x, l, x)
-		VMINPD(x, h, x)
-	}
-}
-
-// ExpReduce512 replaces each x, |x| <= 1e5, by its r. It returns n + j/16 in
-// y, which VSCALEFPD takes for n, and m, whose lowest four bits are j. What the
-// caller adds to r (up to 0.001) is added to the argument of exp.
+// ExpReduce512 replaces each x by its r. It returns y = n + j/16, and m, whose
+// lowest four bits are j. What the caller adds to r (up to 0.001) is added to
+// the argument of exp.
+//
+// Beyond 1e5 r and m mean nothing, but y is still about x/log 2, infinite or
+// NaN with x. That is enough for ExpScale512 if ExpBound512 keeps r in bounds.
 //
 // Adding 1.5 2^48 to x/log 2 leaves it rounded to sixteenths in the last bits.
 func ExpReduce512(x ...VecVirtual) (m, y []VecVirtual) {
@@ -79,6 +64,22 @@ func ExpReduce512(x ...VecVirtual) (m, y []VecVirtual) {
 		}
 	}
 	return m, y
+}
+
+// ExpBound512 replaces each r by +-min(|r|, 0.03), and NaN by a number.
+func ExpBound512(r ...VecVirtual) {
+	const smallerMagnitude = 2 // the sign stays
+	for _, r := range r {
+		VRANGEPD_BCST(Imm(smallerMagnitude), F64x1(.03), r, r)
+	}
+}
+
+// ExpScale512 multiplies each e, positive and finite, by 2^floor(y): infinite
+// y give Inf or 0, NaN gives NaN, and a denormal result is rounded once.
+func ExpScale512(e, y []VecVirtual) {
+	for i, e := range e {
+		VSCALEFPD(y[i], e, e)
+	}
 }
 
 // ExpFraction512 replaces each r by scale 2^(j/16) exp(r), between scale times

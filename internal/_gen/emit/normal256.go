@@ -8,6 +8,10 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
+// densityEnd lies beyond the arguments at which the density, or the lower
+// tail of Phi, is not yet 0.
+const densityEnd = 39
+
 // Density256 is Density512 with AVX2. It needs three more YMM registers for
 // each x.
 func Density256(x ...VecVirtual) {

@@ -18,26 +18,9 @@ const (
 // with an error below 2 ulp (denormal results: and half a denormal unit). It
 // needs four more ZMM registers.
 func Density512(x ...VecVirtual) {
-	absolute512(densityEnd, x)
 	m, y := gauss512(-.5, x)
 	ExpFraction512(1/math.Sqrt(2*math.Pi), x, m)
-	for i, x := range x {
-		VSCALEFPD(y[i], x, x)
-	}
-}
-
-// densityEnd lies beyond the arguments at which the density, or the lower
-// tail of Phi, is not yet 0.
-const densityEnd = 39
-
-// absolute512 replaces each x by min(|x|, end); NaN stays NaN.
-func absolute512(end float64, x []VecVirtual) {
-	c := ZMM()
-	VBROADCASTSD(F64x1(end), c)
-	for _, x := range x {
-		VANDPD_BCST(U64x1(signBit-1), x, x)
-		VMINPD(x, c, x)
-	}
+	ExpScale512(x, y)
 }
 
 // gauss512 replaces each x by the r of ExpReduce512 for s x^2, and returns the
@@ -55,6 +38,7 @@ func gauss512(s float64, x []VecVirtual) (m, y []VecVirtual) {
 	for i, x := range x {
 		VADDPD(e[i], h[i], x)
 	}
+	ExpBound512(x...)
 	return m, y
 }
 
@@ -68,17 +52,17 @@ func gauss512(s float64, x []VecVirtual) (m, y []VecVirtual) {
 // last, from 6 on, erf is 1 to a fifth of an ulp.
 func Erf512(x ...VecVirtual) {
 	a, i := make([]VecVirtual, len(x)), make([]VecVirtual, len(x))
-	for j := range x {
-		a[j], i[j] = ZMM(), ZMM()
-		VMOVAPD(x[j], a[j])
-	}
-	absolute512(erfEnd, a)
-	for j, a := range a {
-		w := ZMM()
+	end := ZMM()
+	VBROADCASTSD(F64x1(erfEnd), end)
+	for j, x := range x {
+		y, w := ZMM(), ZMM()
+		a[j], i[j] = y, ZMM()
+		VANDPD_BCST(U64x1(signBit-1), x, y)
+		VMINPD(y, end, y) // NaN stays: it is the second source, the first in Go's order
 		VBROADCASTSD(F64x1(2*erfVertex*erfSlope), w)
-		VFNMADD231PD_BCST(F64x1(erfSlope), a, w)
+		VFNMADD231PD_BCST(F64x1(erfSlope), y, w)
 		VBROADCASTSD(F64x1(3<<51), i[j])
-		VFMADD231PD_RD_SAE(w, a, i[j]) // rounded down: the whole part in the last bits
+		VFMADD231PD_RD_SAE(w, y, i[j]) // rounded down: the whole part in the last bits
 	}
 	const sign = 0xd8 // that of x, all else of p
 	for j, p := range piecewise512(a, i, "erf", erf512[:]) {
@@ -156,18 +140,14 @@ var (
 // before the power of two of the exponential, so that there is one rounding
 // where the result is denormal.
 func upperTail512(x []VecVirtual, f tail) {
+	const smallerMagnitude = 8 | 2 // without its sign; NaN becomes a number
 	other, z := make([]OpmaskVirtual, len(x)), make([]VecVirtual, len(x))
 	for i, x := range x {
-		other[i] = K()
+		other[i], z[i] = K(), ZMM()
 		VCMPPD_BCST(Imm(f.compare), F64x1(0), x, other[i])
-	}
-	absolute512(f.end, x)
-	for i, x := range x {
-		z[i] = ZMM()
-		if f.stretch == 1 {
-			VMOVAPD(x, z[i])
-		} else {
-			VMULPD_BCST(F64x1(f.stretch), x, z[i])
+		VRANGEPD_BCST(Imm(smallerMagnitude), F64x1(f.end), x, z[i])
+		if f.stretch != 1 {
+			VMULPD_BCST(F64x1(f.stretch), z[i], z[i])
 		}
 	}
 	g := erfcxTable512(z)
@@ -177,7 +157,9 @@ func upperTail512(x []VecVirtual, f tail) {
 	VBROADCASTSD(F64x1(f.total), total)
 	for i, x := range x {
 		VMULPD(g[i], x, x)
-		VSCALEFPD(y[i], x, x)
+	}
+	ExpScale512(x, y)
+	for i, x := range x {
 		VSUBPD(x, total, other[i], x)
 	}
 }
