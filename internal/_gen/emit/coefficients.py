@@ -5,7 +5,7 @@ interval, which is within a factor two of the best one, and is then written in
 powers of its variable and rounded to float64. The script prints the largest
 relative error of each before that rounding.
 
-    python coefficients.py > coefficients.go
+    python coefficients.py > coefficients.go && gofumpt -w coefficients.go
 """
 import sys
 

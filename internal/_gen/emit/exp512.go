@@ -68,7 +68,7 @@ func ExpReduce512(x ...VecVirtual) (m, y []VecVirtual) {
 
 // ExpBound512 replaces each r by +-min(|r|, 0.03), and NaN by a number.
 func ExpBound512(r ...VecVirtual) {
-	const smallerMagnitude = 2 // the sign stays
+	const smallerMagnitude = 2 // with the sign of r
 	for _, r := range r {
 		VRANGEPD_BCST(Imm(smallerMagnitude), F64x1(.03), r, r)
 	}

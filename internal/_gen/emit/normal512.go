@@ -14,9 +14,10 @@ const (
 	greater  = 0x1e // VCMPPD, false for NaN
 )
 
-// Density512 replaces x, a ZMM register, by phi(x) = exp(-x^2/2)/sqrt(2 pi),
-// with an error below 2 ulp (denormal results: and half a denormal unit). It
-// needs four more ZMM registers.
+// Density512 replaces each x, a ZMM register, by phi(x) =
+// exp(-x^2/2)/sqrt(2 pi), with an error below 2 ulp (denormal results: and half
+// a denormal unit). It needs four more ZMM registers for each x and two for
+// all.
 func Density512(x ...VecVirtual) {
 	m, y := gauss512(-.5, x)
 	ExpFraction512(1/math.Sqrt(2*math.Pi), x, m)
@@ -111,7 +112,7 @@ func rowsOf(name string, rows [][16]float64) Mem {
 }
 
 // Erfc512 replaces each x, a ZMM register, by erfc(x) with a relative error
-// below 4 ulp for any x (denormal results: and half a denormal unit). It needs
+// below 5 ulp for any x (denormal results: and half a denormal unit). It needs
 // six more ZMM registers and a mask for each x and two for all. Several at
 // once share the loads of the table.
 func Erfc512(x ...VecVirtual) { upperTail512(x, erfcTail) }
@@ -140,7 +141,7 @@ var (
 // before the power of two of the exponential, so that there is one rounding
 // where the result is denormal.
 func upperTail512(x []VecVirtual, f tail) {
-	const smallerMagnitude = 8 | 2 // without its sign; NaN becomes a number
+	const smallerMagnitude = 8 | 2 // without sign; NaN becomes a number
 	other, z := make([]OpmaskVirtual, len(x)), make([]VecVirtual, len(x))
 	for i, x := range x {
 		other[i], z[i] = K(), ZMM()
