@@ -14,7 +14,7 @@ type General interface {
 
 // serialWork is the number of multiplications below which threads cost more
 // than they save.
-const serialWork = 1 << 20
+const serialWork = 1 << 22
 
 const badShape = "kernel: matrix shapes do not agree"
 

@@ -9,35 +9,35 @@ import (
 )
 
 // Blocks of the packed product, after Goto and van de Geijn, Anatomy of
-// High-Performance Matrix Multiplication, ACM Trans. Math. Softw. 34(3), 2008:
-// a panel of b, depth x one tile, stays in the first-level cache while
-// blockRows rows of a, in the second level, pass by. The sum over k is cut at
-// multiples of blockDepth, which is part of what the result is, bit for bit;
-// the other sizes are not.
+// High-Performance Matrix Multiplication, ACM Trans. Math. Softw. 34(3), 2008,
+// with a left where it is: a strip of it, one tile high, and a panel of b, one
+// tile wide, lie in the first-level cache, a span of panels in the second. The
+// sum over k is cut at multiples of blockDepth, which is part of what the
+// result is, bit for bit; the other sizes are not.
 const (
-	blockRows  = 96
-	blockCols  = 1024
 	blockDepth = 256
-	spanCols   = 512 // columns of one task
+	spanCols   = 512
+	manySpans  = 4  // are packed together for several threads
+	blockRows  = 72 // of one task
 
-	// directStrips is the number of strips of rows up to which b is not packed.
+	// directStrips is the number of strips up to which b is not packed.
 	directStrips = 8
 )
 
 // A phase is the part of a product with columns [j0, j1) of dst and [k0, k1)
-// of the inner dimension. Its tasks share the packed panels of b: each is a
-// span of columns of a block of rows, or all columns up to the diagonal.
+// of the inner dimension. Its tasks share the packed panels of b.
 type phase[T float] struct {
 	product[T]
 	isa            cpu.ISA
 	h, w           int // of a tile
 	j0, j1, k0, k1 int
 	strips, blocks int // strips of at most h rows, in blocks
-	spans          int // of columns
 	packed         []T // panels (k1-k0, w) of b
 	// direct says that b is read where it is, a last panel that is not full
-	// excepted: with few rows packing costs more than it saves.
+	// excepted: with few rows packing costs more than it saves. A task is a
+	// span of columns then, otherwise a block of rows.
 	direct bool
+	tasks  int
 }
 
 // runPacked computes the product by blocks.
@@ -45,18 +45,21 @@ func (p *product[T]) runPacked(ctx context.Context, threads int, isa cpu.ISA) er
 	h, w := tileSize[T](isa)
 	f := phase[T]{product: *p, isa: isa, h: h, w: w}
 	f.strips = ceil(p.dst.rows, h)
-	f.blocks = ceil(f.strips, max(1, blockRows/h))
-	f.direct = !p.trans && f.strips <= directStrips
-	width, panels := blockCols, min(blockCols, ceil(p.dst.cols, w)*w)
-	if f.direct {
-		width, panels = p.dst.cols, w
+	f.blocks = ceil(f.strips, blockRows/h)
+	f.tasks = f.blocks
+	width := spanCols
+	if threads > 1 {
+		width *= manySpans
 	}
-	buf := getBuffer[T](min(blockDepth, p.a.cols) * panels)
+	buffer := min(width, ceil(p.dst.cols, w)*w)
+	if f.direct = !p.trans && f.strips <= directStrips; f.direct {
+		f.tasks, width, buffer = ceil(p.dst.cols, spanCols), p.dst.cols, w
+	}
+	buf := getBuffer[T](min(blockDepth, p.a.cols) * buffer)
 	defer putBuffer(buf)
 	f.packed = buf.data
 	for f.j0 = 0; f.j0 < p.dst.cols; f.j0 = f.j1 {
 		f.j1 = min(f.j0+width, p.dst.cols)
-		f.spans = ceil(f.j1-f.j0, spanCols)
 		for f.k0 = 0; f.k0 < p.a.cols; f.k0 = f.k1 {
 			f.k1 = min(f.k0+blockDepth, p.a.cols)
 			if err := f.run(ctx, threads); err != nil {
@@ -68,21 +71,16 @@ func (p *product[T]) runPacked(ctx context.Context, threads int, isa cpu.ISA) er
 }
 
 func (f *phase[T]) run(ctx context.Context, threads int) error {
-	tasks := f.blocks
-	if !f.lower {
-		tasks *= f.spans
-	}
-	if threads > 1 && tasks > 1 {
-		return f.spread(ctx, threads, tasks)
-	}
 	if f.direct {
-		f.packTail()
-	} else {
-		for s := range f.spans {
-			f.pack(s)
-		}
+		f.packTo(f.packed, f.j1-f.j1%f.w, f.j1)
 	}
-	for t := range tasks {
+	if threads > 1 && f.tasks > 1 {
+		return f.spread(ctx, threads)
+	}
+	if !f.direct {
+		f.packTo(f.packed, f.j0, f.j1)
+	}
+	for t := range f.tasks {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -91,109 +89,96 @@ func (f *phase[T]) run(ctx context.Context, threads int) error {
 	return nil
 }
 
-// spread is run on several threads; f is a copy, which may escape.
-func (f phase[T]) spread(ctx context.Context, threads, tasks int) error {
-	if f.direct {
-		f.packTail()
-	} else {
-		err := Parallel(ctx, threads, f.spans, func(s int) error {
-			f.pack(s)
+// spread is the rest of run on several threads; f is a copy, which may escape.
+func (f phase[T]) spread(ctx context.Context, threads int) error {
+	if !f.direct {
+		const cols = 128 // of a task
+		err := Parallel(ctx, threads, ceil(f.j1-f.j0, cols), func(t int) error {
+			j := t * cols
+			f.packTo(f.packed[j*(f.k1-f.k0):], f.j0+j, min(f.j0+j+cols, f.j1))
 			return nil
 		})
 		if err != nil {
 			return err
 		}
 	}
-	return Parallel(ctx, threads, tasks, func(t int) error {
+	return Parallel(ctx, threads, f.tasks, func(t int) error {
 		f.task(t)
 		return nil
 	})
 }
 
-// pack packs the panels of span s.
-func (f *phase[T]) pack(s int) {
-	j0 := f.j0 + s*spanCols
-	for j := j0; j < min(j0+spanCols, f.j1); j += f.w {
-		f.packPanel(f.packed[(j-f.j0)*(f.k1-f.k0):], j)
-	}
-}
-
-// packTail packs the last panel if it is not full.
-func (f *phase[T]) packTail() {
-	if n := f.dst.cols % f.w; n > 0 {
-		f.packPanel(f.packed, f.dst.cols-n)
-	}
-}
-
-// packPanel packs columns [j, j+w) of b, filled up with zeros.
-func (f *phase[T]) packPanel(dst []T, j int) {
-	n, k := min(f.w, f.j1-j), f.k1-f.k0
-	to := matrix[T]{k, f.w, f.w, dst[:f.w*k]}
-	if n < f.w {
-		clear(to.data)
+// packTo packs columns [j0, j1) of b, the last panel filled up with zeros.
+func (f *phase[T]) packTo(dst []T, j0, j1 int) {
+	k := f.k1 - f.k0
+	size := k * f.w // of a panel
+	if (j1-j0)%f.w > 0 {
+		clear(dst[(j1-j0)/f.w*size:][:size])
 	}
 	if f.trans {
-		transposeTo(to, f.b.part(j, j+n, f.k0, f.k1))
+		for j := j0; j < j1; j += f.w {
+			to := matrix[T]{k, f.w, f.w, dst[(j-j0)*k:][:size]}
+			transposeTo(to, f.b.part(j, min(j+f.w, j1), f.k0, f.k1))
+		}
 		return
 	}
-	for r := range k {
-		copy(to.data[r*f.w:], f.b.row(f.k0+r, j, j+n))
+	for r := range k { // row by row, as b lies in memory
+		row := f.b.row(f.k0+r, j0, j1)
+		for to := r * f.w; len(row) > 0; to += size {
+			row = row[copy(dst[to:to+f.w], row):]
+		}
 	}
 }
 
-// task computes one task. Longer ones come first.
+// task computes one task.
 func (f *phase[T]) task(t int) {
-	if f.lower {
-		f.lowerBlock(f.blocks - 1 - t)
+	if f.direct {
+		j := t * spanCols
+		f.span(0, f.strips, j, min(j+spanCols, f.j1))
 		return
 	}
-	block, span := t/f.spans, t%f.spans
-	s0, s1 := f.strips*block/f.blocks, f.strips*(block+1)/f.blocks
-	j0 := f.j0 + span*spanCols
-	for j := j0; j < min(j0+spanCols, f.j1); j += f.w {
-		f.panel(s0, s1, j, min(j+f.w, f.j1))
+	if f.lower {
+		t = f.tasks - 1 - t // the long ones first
+	}
+	s0, s1 := f.strips*t/f.blocks, f.strips*(t+1)/f.blocks
+	for j := f.j0; j < f.j1; j += spanCols {
+		f.span(s0, s1, j, min(j+spanCols, f.j1))
+	}
+	if i0, i1 := f.strip(s0), f.strip(s1); f.lower && f.k1 == f.a.cols && f.j0 < i1 {
+		mirrorPart(f.dst, i0, i1, f.j0, min(f.j1, i0))
+		if i1 <= f.j1 {
+			mirror(f.dst, i0, i1)
+		}
 	}
 }
 
-// lowerBlock computes the part of a block on and below the diagonal, and what
-// the tiles there hold beyond it, and mirrors what is finished while it is in
-// the cache.
-func (f *phase[T]) lowerBlock(block int) {
-	s0, s1 := f.strips*block/f.blocks, f.strips*(block+1)/f.blocks
-	i0, i1 := f.strip(s0), f.strip(s1)
-	last := f.k1 == f.a.cols
-	for j := f.j0; j < min(f.j1, i1); j += f.w {
-		end := min(j+f.w, f.j1, i1)
-		for s0 < s1 && f.strip(s0+1) <= j {
-			s0++
-		}
-		f.panel(s0, s1, j, end)
-		if last {
-			mirrorPart(f.dst, i0, i1, j, min(end, i0))
-		}
-	}
-	if last && f.j0 < i1 && i1 <= f.j1 {
-		mirror(f.dst, i0, i1)
-	}
-}
-
-// panel computes the strips [s0, s1) of columns [j, j1).
-func (f *phase[T]) panel(s0, s1, j, j1 int) {
+// span computes strips [s0, s1) of columns [j0, j1); of a symmetric product
+// only up to the square where a strip meets the diagonal.
+func (f *phase[T]) span(s0, s1, j0, j1 int) {
 	k := f.k1 - f.k0
-	var b operand[T]
-	switch {
-	case !f.direct:
-		b = operand[T]{&f.packed[(j-f.j0)*k], f.w}
-	case j+f.w <= f.j1:
-		b = operand[T]{f.b.at(f.k0, j), f.b.stride}
-	default:
-		b = operand[T]{&f.packed[0], f.w}
-	}
 	for s := s0; s < s1; s++ {
 		i, end := f.strip(s), f.strip(s+1)
-		c, a := operand[T]{f.dst.at(i, j), f.dst.stride}, operand[T]{f.a.at(i, f.k0), f.a.stride}
-		tileTo(f.isa, c, a, b, end-i, k, j1-j, f.add || f.k0 > 0)
+		stop := j1
+		if f.lower {
+			stop = min(j1, end)
+		}
+		a := operand[T]{f.a.at(i, f.k0), f.a.stride}
+		for j := j0; j < stop; j += f.w {
+			c := operand[T]{f.dst.at(i, j), f.dst.stride}
+			tileTo(f.isa, c, a, f.panel(j, k), end-i, k, min(f.w, stop-j), f.add || f.k0 > 0)
+		}
 	}
+}
+
+// panel returns the panel of b that begins with column j.
+func (f *phase[T]) panel(j, k int) operand[T] {
+	switch {
+	case !f.direct:
+		return operand[T]{&f.packed[(j-f.j0)*k], f.w}
+	case j+f.w <= f.j1:
+		return operand[T]{f.b.at(f.k0, j), f.b.stride}
+	}
+	return operand[T]{&f.packed[0], f.w}
 }
 
 // strip returns the first row of strip s; strips differ by at most a row.
