@@ -4,7 +4,7 @@ import (
 	"math"
 
 	"github.com/covprop/covprop/internal/kernel"
-	"github.com/covprop/covprop/internal/special"
+	"github.com/covprop/covprop/internal/vec"
 )
 
 // BatchSize is the largest number of units of a Batch.
@@ -23,21 +23,26 @@ type Batch struct {
 	H         []float64
 	Stride, K int
 
-	value, slope [BatchSize]float64 // of the piece that holds the mean, the slope by sigma
-	tails        [2]halfLines
-	start        [BatchSize]float64
+	last                Activation // the one whose pieces these are
+	pieces              pieces
+	tails               int                // how many are in use
+	value, slope        [BatchSize]float64 // of the piece that holds the mean; the slope by sigma
+	tail                [2]halfLines
+	mean, first, square [BatchSize]float64 // E T, E[T Z] and E T^2 of T, the sum of the tails
+	inverse, start      [BatchSize]float64 // 1 / Deviation, 0 where that is 0; h_{m+1} of a term
 }
 
-// halfLines is one [tail] of every unit: d_0 1{y > 0} + d_1 (y)_+ with
+// halfLines is one [tail] of every unit, d_0 1{y > 0} + d_1 (y)_+ with
 // y = sign Z - a. Where there is none, d is 0.
 type halfLines struct {
-	sign, a, alpha, phi [BatchSize]float64 // alpha = sign a
-	d, j                [3][BatchSize]float64
-	used                [3]bool // d[m] is not 0 for all units
+	sign, alpha, a, phi [BatchSize]float64 // alpha = sign a is (knot - mu)/sigma
+	d                   [2][BatchSize]float64
+	j                   [3][BatchSize]float64 // E (sign Z - a)_+^m
+	used                [2]bool               // d[m] is not 0 for all units
 }
 
 // MarginalsTo is [Marginal] for the units of b. acts has one activation for
-// all, or one for each. It does those units that are done soonest together:
+// all, or one for each. It does those units that can be done together:
 // piecewise linear ones, of ordinary moments. Bit i of done is set for unit i,
 // whose moments are closed forms and finite then; those of the others are
 // undefined.
@@ -48,23 +53,27 @@ func MarginalsTo(acts []Activation, b *Batch) (done uint64) {
 	if b.K > kernel.MaxOrder {
 		return 0
 	}
-	b.tails[0].used, b.tails[1].used = [3]bool{}, [3]bool{}
+	b.tails = 0
+	for t := range b.tail {
+		b.tail[t].used = [2]bool{}
+	}
 	if len(acts) == 1 {
-		done = b.splitTo(acts[0], 0, n)
+		done = b.split(acts[0], 0, n)
 	} else {
-		for i, a := range acts {
-			done |= b.splitTo(a, i, i+1)
+		for lo := 0; lo < n; {
+			hi := lo + 1
+			for hi < n && acts[hi] == acts[lo] {
+				hi++
+			}
+			done |= b.split(acts[lo], lo, hi)
+			lo = hi
 		}
 	}
 	if done == 0 {
 		return 0
 	}
-	for t := range b.tails {
-		if u := b.tails[t].used; u[0] || u[1] {
-			b.tails[t].moments(n)
-		}
-	}
-	for i := range n {
+	b.sumTails(n)
+	for i := range min(n, BatchSize) {
 		if !b.moments(i) {
 			done &^= 1 << i
 		}
@@ -73,65 +82,115 @@ func MarginalsTo(acts []Activation, b *Batch) (done uint64) {
 	return done
 }
 
-// splitTo splits units lo to hi, which have the activation a, and returns
-// those that the batch is good for.
-func (b *Batch) splitTo(a Activation, lo, hi int) (done uint64) {
+// pieces are the linear pieces of an activation, value + slope x. linear says
+// that it has such.
+type pieces struct {
+	knots
+	value, slope [3]float64
+	linear       bool
+}
+
+func piecesOf(a Activation) (p pieces) {
 	g, ok := a.(piecewise)
-	var k knots
-	if ok {
-		k = g.knots()
-		ok = k.jump[0][2] == 0 && k.jump[1][2] == 0
+	if !ok {
+		return p
 	}
-	for i := lo; i < hi; i++ {
-		b.clear(i)
-		if ok && b.split(&g, &k, i) {
+	p.linear = true
+	p.knots = g.knots()
+	for i := range p.n + 1 {
+		c := g.piece(i, 0)
+		p.value[i], p.slope[i] = c[0], c[1]
+		p.linear = p.linear && c[2] == 0
+	}
+	return p
+}
+
+// split is piecewise.split for units lo to hi, which have the activation a. It
+// returns the units that the batch is good for: with a linear activation, a
+// sigma that no two knots are too close for, and numbers that are finite.
+//
+// A unit is on the right of a knot where the difference has no sign, which
+// chooses the piece and the side of the tail in one, without a branch.
+func (b *Batch) split(a Activation, lo, hi int) (done uint64) {
+	if a != b.last {
+		b.pieces, b.last = piecesOf(a), a
+	}
+	p := &b.pieces
+	var index [BatchSize]int
+	for t := range b.tail {
+		l := &b.tail[t]
+		if !p.linear || t >= p.n {
+			clear(l.alpha[lo:hi])
+			clear(l.a[lo:hi])
+			clear(l.d[0][lo:hi])
+			clear(l.d[1][lo:hi])
+			continue
+		}
+		at, d0, d1 := p.at[t], p.jump[t][0], p.jump[t][1]
+		for i := lo; i < min(hi, BatchSize); i++ {
+			delta := b.Mu[i] - at
+			index[i] += int(1 - math.Float64bits(delta)>>63)
+			l.sign[i] = -math.Copysign(1, delta)
+			l.alpha[i] = -delta / b.Sigma[i]
+			l.a[i] = math.Abs(l.alpha[i])
+			l.d[0][i], l.d[1][i] = d0*l.sign[i], d1*b.Sigma[i]
+		}
+		b.tails = max(b.tails, t+1)
+		l.used[0] = l.used[0] || d0 != 0
+		l.used[1] = l.used[1] || d1 != 0
+	}
+	if !p.linear {
+		return 0
+	}
+	for i := lo; i < min(hi, BatchSize); i++ {
+		k, mu, sigma := index[i], b.Mu[i], b.Sigma[i]
+		b.value[i], b.slope[i] = p.value[k]+p.slope[k]*mu, p.slope[k]*sigma
+		if sigma > 0 && (p.n < 2 || sigma <= p.gap) && finite(mu+sigma+b.tail[0].alpha[i]+b.tail[1].alpha[i]) {
 			done |= 1 << i
 		}
 	}
 	return done
 }
 
-func (b *Batch) clear(i int) {
-	b.value[i], b.slope[i] = 0, 0
+// finite reports whether x is neither infinite nor NaN.
+func finite(x float64) bool { return x-x == 0 }
+
+// sumTails computes the moments of the tails, and of their sum.
+func (b *Batch) sumTails(n int) {
+	clear(b.mean[:n])
+	clear(b.first[:n])
+	clear(b.square[:n])
 	for t := range b.tails {
-		l := &b.tails[t]
-		l.sign[i], l.a[i], l.alpha[i], l.d[0][i], l.d[1][i] = 0, 0, 0, 0, 0
+		l := &b.tail[t]
+		vec.DensityTo(l.phi[:n], l.a[:n])
+		kernel.HalfLineTo(l.j[0][:n], l.j[1][:n], l.j[2][:n], l.a[:n], l.phi[:n])
+		for i := range min(n, BatchSize) {
+			d0, d1, j0, j1 := l.d[0][i], l.d[1][i], l.j[0][i], l.j[1][i]
+			b.mean[i] += d0*j0 + d1*j1
+			b.first[i] += l.sign[i] * (d0*l.phi[i] + d1*j0)
+			b.square[i] += d0*d0*j0 + 2*d0*d1*j1 + d1*d1*l.j[2][i]
+		}
+	}
+	if b.tails < 2 {
+		return
+	}
+	for i := range min(n, BatchSize) {
+		if b.tail[0].sign[i] == b.tail[1].sign[i] {
+			b.square[i] += b.overlap(i)
+		}
 	}
 }
 
-// split is piecewise.split for unit i. It refuses what is not linear, a sigma
-// that two knots are too close for, and what is not finite.
-func (b *Batch) split(g *piecewise, k *knots, i int) bool {
-	mu, sigma := b.Mu[i], b.Sigma[i]
-	if !(sigma > 0) || math.IsInf(sigma, 0) || mu-mu != 0 || k.n == 2 && k.gap < sigma {
-		return false
+// overlap returns 2 E[T_1 T_2] of two tails on the same side: on the farther
+// half-line, w beyond the nearer one, that is d_0 + d_1 w + d_1 y.
+func (b *Batch) overlap(i int) float64 {
+	near, far := &b.tail[0], &b.tail[1]
+	if near.a[i] > far.a[i] {
+		near, far = far, near
 	}
-	at := k.before(mu)
-	v := g.piece(at, mu)
-	b.value[i], b.slope[i] = v[0], v[1]*sigma
-	for j := range k.n {
-		l := &b.tails[j]
-		alpha := (k.at[j] - mu) / sigma
-		sign := 1.0
-		if j < at {
-			sign = -1
-		}
-		if a := sign * alpha; a <= farthestTail {
-			d0, d1 := sign*k.jump[j][0], k.jump[j][1]*sigma
-			l.sign[i], l.a[i], l.alpha[i], l.d[0][i], l.d[1][i] = sign, a, alpha, d0, d1
-			l.used[0] = l.used[0] || d0 != 0
-			l.used[1] = l.used[1] || d1 != 0
-		}
-	}
-	return true
-}
-
-// moments computes phi(a) and E (sign Z - a)_+^m.
-func (l *halfLines) moments(n int) {
-	for i, a := range l.a[:n] {
-		l.phi[i] = special.Density(a)
-	}
-	kernel.HalfLineTo(l.j[0][:n], l.j[1][:n], l.j[2][:n], l.a[:n], l.phi[:n])
+	e0, e1 := near.d[0][i]+(far.a[i]-near.a[i])*near.d[1][i], near.d[1][i]
+	d0, d1 := far.d[0][i], far.d[1][i]
+	return 2 * (d0*e0*far.j[0][i] + (d0*e1+d1*e0)*far.j[1][i] + d1*e1*far.j[2][i])
 }
 
 // leastVariance is what a variance must exceed to be accurate, and so that
@@ -142,68 +201,38 @@ const leastVariance = 0x1p-960
 //
 //	b_1^2 + 2 b_1 E[T Z] + E T^2 - (E T)^2,
 //
-// with T the tails, and reports whether they are ordinary numbers.
+// and h_1, and reports whether they are ordinary numbers.
 func (b *Batch) moments(i int) bool {
-	var low0, low1, square float64
-	used := 0
-	for t := range b.tails {
-		l := &b.tails[t]
-		d0, d1 := l.d[0][i], l.d[1][i]
-		if d0 == 0 && d1 == 0 {
-			continue
-		}
-		j0, j1, j2 := l.j[0][i], l.j[1][i], l.j[2][i]
-		low0 += d0*j0 + d1*j1
-		low1 += l.sign[i] * (d0*l.phi[i] + d1*j0)
-		square += d0*d0*j0 + 2*d0*d1*j1 + d1*d1*j2
-		used++
-	}
-	if used == 2 && b.tails[0].sign[i] == b.tails[1].sign[i] {
-		square += b.overlap(i)
-	}
-	h1 := b.slope[i] + low1
-	v := b.slope[i]*b.slope[i] + 2*b.slope[i]*low1 + square - low0*low0
-	b.Mean[i] = b.value[i] + low0
+	h1 := b.slope[i] + b.first[i]
+	v := b.slope[i]*b.slope[i] + 2*b.slope[i]*b.first[i] + b.square[i] - b.mean[i]*b.mean[i]
+	b.Mean[i] = b.value[i] + b.mean[i]
 	b.Gain[i] = h1 / b.Sigma[i]
 	b.Variance[i], b.Deviation[i] = v, math.Sqrt(v)
-	b.H[i] = 0
-	if v == 0 && used == 0 && b.slope[i] == 0 {
-		return b.Mean[i]-b.Mean[i] == 0 // a constant
+	if v == 0 && h1 == 0 { // a constant
+		b.inverse[i], b.H[i] = 0, 0
+		return finite(b.Mean[i])
 	}
-	b.H[i] = h1 / b.Deviation[i]
-	return v > leastVariance && b.Mean[i]+v-(b.Mean[i]+v) == 0
-}
-
-// overlap returns 2 E[T_1 T_2] of two tails on the same side: on the farther
-// half-line, w beyond the nearer one, that is d_0 + d_1 w + d_1 y.
-func (b *Batch) overlap(i int) float64 {
-	near, far := &b.tails[0], &b.tails[1]
-	if near.a[i] > far.a[i] {
-		near, far = far, near
-	}
-	e0, e1 := near.d[0][i]+(far.a[i]-near.a[i])*near.d[1][i], near.d[1][i]
-	d0, d1 := far.d[0][i], far.d[1][i]
-	return 2 * (d0*e0*far.j[0][i] + (d0*e1+d1*e0)*far.j[1][i] + d1*e1*far.j[2][i])
+	b.inverse[i] = 1 / b.Deviation[i]
+	b.H[i] = h1 * b.inverse[i]
+	return v > leastVariance && finite(b.Mean[i]+v)
 }
 
 // coefficients writes h_2 .. h_K; h_1 is there.
 func (b *Batch) coefficients(n int) {
-	var inverse, first [BatchSize]float64
-	for i, s := range b.Deviation[:n] {
-		if s > 0 {
-			inverse[i] = 1 / s
-		}
-	}
-	copy(first[:n], b.H)
 	if b.K > 1 {
-		b.term(0, 1, b.H[b.Stride:], inverse[:n], false)
-		if b.tails[1].used[1] {
-			b.term(1, 1, b.H[b.Stride:], inverse[:n], true)
+		b.term(0, 1, b.H[b.Stride:], n, false)
+		if b.tail[1].used[1] {
+			b.term(1, 1, b.H[b.Stride:], n, true)
 		}
 	}
-	for t := range b.tails {
-		if b.tails[t].used[0] {
-			b.term(t, 0, b.H, inverse[:n], true)
+	if !b.tail[0].used[0] && !b.tail[1].used[0] {
+		return
+	}
+	var first [BatchSize]float64
+	copy(first[:n], b.H)
+	for t := range b.tail {
+		if b.tail[t].used[0] {
+			b.term(t, 0, b.H, n, true)
 		}
 	}
 	copy(b.H, first[:n])
@@ -213,16 +242,14 @@ func (b *Batch) coefficients(n int) {
 // The first is
 //
 //	h_{m+1} = sign^{m+1} d_m phi(a) / sqrt((m+1)!).
-func (b *Batch) term(t, m int, h, inverse []float64, add bool) {
-	l := &b.tails[t]
-	for i, s := range inverse {
-		b.start[i] = l.d[m][i] * l.phi[i] * s
+func (b *Batch) term(t, m int, h []float64, n int, add bool) {
+	l := &b.tail[t]
+	for i := range min(n, BatchSize) {
 		if m == 0 {
-			b.start[i] *= l.sign[i]
+			b.start[i] = l.sign[i] * l.d[0][i] * l.phi[i] * b.inverse[i]
 		} else {
-			b.start[i] *= math.Sqrt2 / 2
+			b.start[i] = math.Sqrt2 / 2 * l.d[1][i] * l.phi[i] * b.inverse[i]
 		}
 	}
-	n := len(inverse)
 	kernel.HermiteTo(h, b.Stride, b.K-m, b.start[:n], l.alpha[:n], m+1, add)
 }

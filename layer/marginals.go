@@ -106,7 +106,7 @@ type batch struct {
 	h         []float64                              // (K+1) the coefficients of one unit
 	noise     [activation.BatchSize]float64          // in the variance, see noise; 0 where the series ends
 	sum       [activation.BatchSize]float64          // of the squares of the coefficients held
-	acc       [activation.BatchSize]covprop.Accuracy // of the marginals
+	acc       [activation.BatchSize]covprop.Accuracy // of the units computed one by one
 }
 
 // batches are for goroutines.
@@ -126,19 +126,24 @@ func (m *Moments) run(s *batch, lo, hi int, o Options) (acc covprop.Accuracy, er
 	b.H, b.Stride, b.K = u.H[lo:], u.N, u.K
 	done := activation.MarginalsTo(acts, b)
 	for i := range n {
-		s.acc[i] = covprop.Accuracy{}
-		s.noise[i] = 0
 		if done&(1<<i) == 0 {
 			if err := m.unit(s, i, lo+i, o); err != nil {
 				return acc, err
 			}
-		} else if u.Out[lo+i] > 0 {
-			s.noise[i] = noise(covprop.Accuracy{})
+		} else if s.noise[i] = exactNoise; b.Deviation[i] == 0 {
+			s.noise[i] = 0
 		}
 	}
 	kernel.TailsTo(u, lo, hi, s.noise[:n], s.sum[:n])
-	for i := range n {
-		acc = acc.And(m.settle(s, i, lo+i, o))
+	truncated := o.Order > 0 && o.TruncateDiagonal
+	for i, sum := range s.sum[:n] {
+		var a covprop.Accuracy
+		if done&(1<<i) == 0 {
+			a = s.acc[i]
+		} else if sum <= 1+consistency && !truncated {
+			continue // exact
+		}
+		acc = acc.And(m.settle(lo+i, sum, a, o))
 	}
 	return acc, nil
 }
@@ -173,7 +178,7 @@ func (m *Moments) unit(s *batch, j, i int, o Options) error {
 		m.Gain[i] = h[1] / sigma
 	}
 	sd := math.Sqrt(variance)
-	u.Out[i], s.acc[j] = sd, acc
+	u.Out[i], s.acc[j], s.noise[j] = sd, acc, 0
 	for k, c := range h[1:] {
 		if u.H[k*u.N+i] = 0; sd > 0 {
 			u.H[k*u.N+i] = c / sd
@@ -185,12 +190,12 @@ func (m *Moments) unit(s *batch, j, i int, o Options) error {
 	return nil
 }
 
-// settle returns the accuracy of unit i, number j of the batch, and truncates
-// its variance if that is asked for.
-func (m *Moments) settle(s *batch, j, i int, o Options) covprop.Accuracy {
-	acc := s.acc[j]
-	if s.sum[j] > 1+noise(acc)+consistency {
-		acc = acc.And(covprop.ApproximatedBy(s.sum[j]-1, "the coefficients of "+m.rule.Activation(i).Name()+" exceed its variance"))
+// settle returns the accuracy of unit i, whose marginals have that of acc and
+// whose coefficients the sum of squares sum, and truncates its variance if that
+// is asked for.
+func (m *Moments) settle(i int, sum float64, acc covprop.Accuracy, o Options) covprop.Accuracy {
+	if sum > 1+noise(acc)+consistency {
+		acc = acc.And(covprop.ApproximatedBy(sum-1, "the coefficients of "+m.rule.Activation(i).Name()+" exceed its variance"))
 	}
 	if o.Order > 0 && o.TruncateDiagonal {
 		u, share := &m.units, 0.
@@ -208,7 +213,9 @@ func (m *Moments) settle(s *batch, j, i int, o Options) covprop.Accuracy {
 
 // noise bounds the rounding in 1 - sum h_k^2, in units of the variance: that
 // of the sum and twice the relative error of a standard deviation.
-func noise(acc covprop.Accuracy) float64 { return 64*0x1p-52 + 2*min(acc.Bound, 1) }
+func noise(acc covprop.Accuracy) float64 { return exactNoise + 2*min(acc.Bound, 1) }
+
+const exactNoise = 64 * 0x1p-52
 
 // consistency is the excess of sum h_k^2 over the variance that is no longer
 // rounding.

@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func hermiteAVX512(h *float64, stride int, rows int, n int, start *float64, alpha *float64, c *float64, add int)
-// Requires: AVX, AVX512F, BMI2, CMOV
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV
 TEXT ·hermiteAVX512(SB), NOSPLIT, $0-64
 	MOVQ h+0(FP), AX
 	MOVQ stride+8(FP), CX
@@ -17,24 +17,35 @@ TEXT ·hermiteAVX512(SB), NOSPLIT, $0-64
 	MOVQ add+56(FP), R9
 	SHLQ $0x03, CX
 
-group2:
-	TESTQ     BX, BX
-	JLE       group2_none
-	MOVQ      $0x00000010, R10
+group4:
+	CMPQ      BX, $0x10
+	JLE       group4_none
+	MOVQ      $0x00000020, R10
 	CMPQ      BX, R10
 	CMOVQLT   BX, R10
 	MOVQ      $-1, R11
 	SHLXQ     R10, R11, R11
 	NOTQ      R11
-	KMOVW     R11, K1
+	KMOVB     R11, K1
 	SHRQ      $0x08, R11
-	KMOVW     R11, K2
-	VMOVUPD.Z (SI), K1, Z2
+	KMOVB     R11, K2
+	SHRQ      $0x08, R11
+	KMOVB     R11, K3
+	SHRQ      $0x08, R11
+	KMOVB     R11, K4
+	SHRQ      $0x08, R11
+	VMOVUPD.Z (SI), K1, Z4
 	VMOVUPD.Z (DI), K1, Z0
-	VPXORQ    Z4, Z4, Z4
-	VMOVUPD.Z 64(SI), K2, Z3
+	VPXORQ    Z8, Z8, Z8
+	VMOVUPD.Z 64(SI), K2, Z5
 	VMOVUPD.Z 64(DI), K2, Z1
-	VPXORQ    Z5, Z5, Z5
+	VPXORQ    Z9, Z9, Z9
+	VMOVUPD.Z 128(SI), K3, Z6
+	VMOVUPD.Z 128(DI), K3, Z2
+	VPXORQ    Z10, Z10, Z10
+	VMOVUPD.Z 192(SI), K4, Z7
+	VMOVUPD.Z 192(DI), K4, Z3
+	VPXORQ    Z11, Z11, Z11
 	MOVQ      AX, R10
 	MOVQ      R8, R11
 	MOVQ      DX, R12
@@ -42,59 +53,285 @@ group2:
 	JZ        plain_ab
 
 adding_ac:
-	VMOVUPD.Z   (R10), K1, Z7
-	VADDPD      Z2, Z7, Z7
-	VMOVUPD     Z7, K1, (R10)
-	VMULPD.BCST (R11), Z0, Z6
-	VMULPD.BCST 8(R11), Z4, Z7
-	VMOVAPD     Z2, Z4
-	VFMSUB213PD Z7, Z2, Z6
-	VMOVAPD     Z6, Z2
-	VMOVUPD.Z   64(R10), K2, Z7
-	VADDPD      Z3, Z7, Z7
-	VMOVUPD     Z7, K2, 64(R10)
-	VMULPD.BCST (R11), Z1, Z6
-	VMULPD.BCST 8(R11), Z5, Z7
-	VMOVAPD     Z3, Z5
-	VFMSUB213PD Z7, Z3, Z6
-	VMOVAPD     Z6, Z3
+	VMOVUPD.Z   (R10), K1, Z12
+	VADDPD      Z4, Z12, Z12
+	VMOVUPD     Z12, K1, (R10)
+	VMULPD.BCST (R11), Z0, Z12
+	VMULPD.BCST 8(R11), Z8, Z8
+	VFMSUB231PD Z12, Z4, Z8
+	VMOVUPD.Z   64(R10), K2, Z12
+	VADDPD      Z5, Z12, Z12
+	VMOVUPD     Z12, K2, 64(R10)
+	VMULPD.BCST (R11), Z1, Z12
+	VMULPD.BCST 8(R11), Z9, Z9
+	VFMSUB231PD Z12, Z5, Z9
+	VMOVUPD.Z   128(R10), K3, Z12
+	VADDPD      Z6, Z12, Z12
+	VMOVUPD     Z12, K3, 128(R10)
+	VMULPD.BCST (R11), Z2, Z12
+	VMULPD.BCST 8(R11), Z10, Z10
+	VFMSUB231PD Z12, Z6, Z10
+	VMOVUPD.Z   192(R10), K4, Z12
+	VADDPD      Z7, Z12, Z12
+	VMOVUPD     Z12, K4, 192(R10)
+	VMULPD.BCST (R11), Z3, Z12
+	VMULPD.BCST 8(R11), Z11, Z11
+	VFMSUB231PD Z12, Z7, Z11
 	ADDQ        CX, R10
 	ADDQ        $0x10, R11
 	DECQ        R12
-	JNZ         adding_ac
-	JMP         done_ad
+	JZ          done_ad
+	VMOVUPD.Z   (R10), K1, Z12
+	VADDPD      Z8, Z12, Z12
+	VMOVUPD     Z12, K1, (R10)
+	VMULPD.BCST (R11), Z0, Z12
+	VMULPD.BCST 8(R11), Z4, Z4
+	VFMSUB231PD Z12, Z8, Z4
+	VMOVUPD.Z   64(R10), K2, Z12
+	VADDPD      Z9, Z12, Z12
+	VMOVUPD     Z12, K2, 64(R10)
+	VMULPD.BCST (R11), Z1, Z12
+	VMULPD.BCST 8(R11), Z5, Z5
+	VFMSUB231PD Z12, Z9, Z5
+	VMOVUPD.Z   128(R10), K3, Z12
+	VADDPD      Z10, Z12, Z12
+	VMOVUPD     Z12, K3, 128(R10)
+	VMULPD.BCST (R11), Z2, Z12
+	VMULPD.BCST 8(R11), Z6, Z6
+	VFMSUB231PD Z12, Z10, Z6
+	VMOVUPD.Z   192(R10), K4, Z12
+	VADDPD      Z11, Z12, Z12
+	VMOVUPD     Z12, K4, 192(R10)
+	VMULPD.BCST (R11), Z3, Z12
+	VMULPD.BCST 8(R11), Z7, Z7
+	VFMSUB231PD Z12, Z11, Z7
+	ADDQ        CX, R10
+	ADDQ        $0x10, R11
+	DECQ        R12
+	JZ          done_ad
+	JMP         adding_ac
 
 plain_ab:
-	VMOVUPD     Z2, K1, (R10)
-	VMULPD.BCST (R11), Z0, Z6
-	VMULPD.BCST 8(R11), Z4, Z7
-	VMOVAPD     Z2, Z4
-	VFMSUB213PD Z7, Z2, Z6
-	VMOVAPD     Z6, Z2
-	VMOVUPD     Z3, K2, 64(R10)
-	VMULPD.BCST (R11), Z1, Z6
-	VMULPD.BCST 8(R11), Z5, Z7
-	VMOVAPD     Z3, Z5
-	VFMSUB213PD Z7, Z3, Z6
-	VMOVAPD     Z6, Z3
+	VMOVUPD     Z4, K1, (R10)
+	VMULPD.BCST (R11), Z0, Z12
+	VMULPD.BCST 8(R11), Z8, Z8
+	VFMSUB231PD Z12, Z4, Z8
+	VMOVUPD     Z5, K2, 64(R10)
+	VMULPD.BCST (R11), Z1, Z12
+	VMULPD.BCST 8(R11), Z9, Z9
+	VFMSUB231PD Z12, Z5, Z9
+	VMOVUPD     Z6, K3, 128(R10)
+	VMULPD.BCST (R11), Z2, Z12
+	VMULPD.BCST 8(R11), Z10, Z10
+	VFMSUB231PD Z12, Z6, Z10
+	VMOVUPD     Z7, K4, 192(R10)
+	VMULPD.BCST (R11), Z3, Z12
+	VMULPD.BCST 8(R11), Z11, Z11
+	VFMSUB231PD Z12, Z7, Z11
 	ADDQ        CX, R10
 	ADDQ        $0x10, R11
 	DECQ        R12
-	JNZ         plain_ab
+	JZ          done_ad
+	VMOVUPD     Z8, K1, (R10)
+	VMULPD.BCST (R11), Z0, Z12
+	VMULPD.BCST 8(R11), Z4, Z4
+	VFMSUB231PD Z12, Z8, Z4
+	VMOVUPD     Z9, K2, 64(R10)
+	VMULPD.BCST (R11), Z1, Z12
+	VMULPD.BCST 8(R11), Z5, Z5
+	VFMSUB231PD Z12, Z9, Z5
+	VMOVUPD     Z10, K3, 128(R10)
+	VMULPD.BCST (R11), Z2, Z12
+	VMULPD.BCST 8(R11), Z6, Z6
+	VFMSUB231PD Z12, Z10, Z6
+	VMOVUPD     Z11, K4, 192(R10)
+	VMULPD.BCST (R11), Z3, Z12
+	VMULPD.BCST 8(R11), Z7, Z7
+	VFMSUB231PD Z12, Z11, Z7
+	ADDQ        CX, R10
+	ADDQ        $0x10, R11
+	DECQ        R12
+	JZ          done_ad
+	JMP         plain_ab
 
 done_ad:
-	ADDQ $0x80, AX
-	ADDQ $0x80, SI
-	ADDQ $0x80, DI
+	ADDQ $0x00000100, AX
+	ADDQ $0x00000100, SI
+	ADDQ $0x00000100, DI
+	SUBQ $0x20, BX
+	JMP  group4
+
+group4_none:
+group2:
+	CMPQ      BX, $0x08
+	JLE       group2_none
+	MOVQ      $0x00000010, R10
+	CMPQ      BX, R10
+	CMOVQLT   BX, R10
+	MOVQ      $-1, R11
+	SHLXQ     R10, R11, R11
+	NOTQ      R11
+	KMOVB     R11, K1
+	SHRQ      $0x08, R11
+	KMOVB     R11, K2
+	SHRQ      $0x08, R11
+	VMOVUPD.Z (SI), K1, Z2
+	VMOVUPD.Z (DI), K1, Z0
+	VPXORQ    Z13, Z13, Z13
+	VMOVUPD.Z 64(SI), K2, Z3
+	VMOVUPD.Z 64(DI), K2, Z1
+	VPXORQ    Z14, Z14, Z14
+	MOVQ      AX, R10
+	MOVQ      R8, R11
+	MOVQ      DX, R12
+	TESTQ     R9, R9
+	JZ        plain_ae
+
+adding_af:
+	VMOVUPD.Z   (R10), K1, Z4
+	VADDPD      Z2, Z4, Z4
+	VMOVUPD     Z4, K1, (R10)
+	VMULPD.BCST (R11), Z0, Z4
+	VMULPD.BCST 8(R11), Z13, Z13
+	VFMSUB231PD Z4, Z2, Z13
+	VMOVUPD.Z   64(R10), K2, Z4
+	VADDPD      Z3, Z4, Z4
+	VMOVUPD     Z4, K2, 64(R10)
+	VMULPD.BCST (R11), Z1, Z4
+	VMULPD.BCST 8(R11), Z14, Z14
+	VFMSUB231PD Z4, Z3, Z14
+	ADDQ        CX, R10
+	ADDQ        $0x10, R11
+	DECQ        R12
+	JZ          done_ag
+	VMOVUPD.Z   (R10), K1, Z4
+	VADDPD      Z13, Z4, Z4
+	VMOVUPD     Z4, K1, (R10)
+	VMULPD.BCST (R11), Z0, Z4
+	VMULPD.BCST 8(R11), Z2, Z2
+	VFMSUB231PD Z4, Z13, Z2
+	VMOVUPD.Z   64(R10), K2, Z4
+	VADDPD      Z14, Z4, Z4
+	VMOVUPD     Z4, K2, 64(R10)
+	VMULPD.BCST (R11), Z1, Z4
+	VMULPD.BCST 8(R11), Z3, Z3
+	VFMSUB231PD Z4, Z14, Z3
+	ADDQ        CX, R10
+	ADDQ        $0x10, R11
+	DECQ        R12
+	JZ          done_ag
+	JMP         adding_af
+
+plain_ae:
+	VMOVUPD     Z2, K1, (R10)
+	VMULPD.BCST (R11), Z0, Z4
+	VMULPD.BCST 8(R11), Z13, Z13
+	VFMSUB231PD Z4, Z2, Z13
+	VMOVUPD     Z3, K2, 64(R10)
+	VMULPD.BCST (R11), Z1, Z4
+	VMULPD.BCST 8(R11), Z14, Z14
+	VFMSUB231PD Z4, Z3, Z14
+	ADDQ        CX, R10
+	ADDQ        $0x10, R11
+	DECQ        R12
+	JZ          done_ag
+	VMOVUPD     Z13, K1, (R10)
+	VMULPD.BCST (R11), Z0, Z4
+	VMULPD.BCST 8(R11), Z2, Z2
+	VFMSUB231PD Z4, Z13, Z2
+	VMOVUPD     Z14, K2, 64(R10)
+	VMULPD.BCST (R11), Z1, Z4
+	VMULPD.BCST 8(R11), Z3, Z3
+	VFMSUB231PD Z4, Z14, Z3
+	ADDQ        CX, R10
+	ADDQ        $0x10, R11
+	DECQ        R12
+	JZ          done_ag
+	JMP         plain_ae
+
+done_ag:
+	ADDQ $0x00000080, AX
+	ADDQ $0x00000080, SI
+	ADDQ $0x00000080, DI
 	SUBQ $0x10, BX
 	JMP  group2
 
 group2_none:
+group1:
+	CMPQ      BX, $0x00
+	JLE       group1_none
+	MOVQ      $0x00000008, R10
+	CMPQ      BX, R10
+	CMOVQLT   BX, R10
+	MOVQ      $-1, R11
+	SHLXQ     R10, R11, R11
+	NOTQ      R11
+	KMOVB     R11, K1
+	SHRQ      $0x08, R11
+	VMOVUPD.Z (SI), K1, Z1
+	VMOVUPD.Z (DI), K1, Z0
+	VPXORQ    Z15, Z15, Z15
+	MOVQ      AX, R10
+	MOVQ      R8, R11
+	MOVQ      DX, R12
+	TESTQ     R9, R9
+	JZ        plain_ah
+
+adding_ai:
+	VMOVUPD.Z   (R10), K1, Z2
+	VADDPD      Z1, Z2, Z2
+	VMOVUPD     Z2, K1, (R10)
+	VMULPD.BCST (R11), Z0, Z2
+	VMULPD.BCST 8(R11), Z15, Z15
+	VFMSUB231PD Z2, Z1, Z15
+	ADDQ        CX, R10
+	ADDQ        $0x10, R11
+	DECQ        R12
+	JZ          done_aj
+	VMOVUPD.Z   (R10), K1, Z2
+	VADDPD      Z15, Z2, Z2
+	VMOVUPD     Z2, K1, (R10)
+	VMULPD.BCST (R11), Z0, Z2
+	VMULPD.BCST 8(R11), Z1, Z1
+	VFMSUB231PD Z2, Z15, Z1
+	ADDQ        CX, R10
+	ADDQ        $0x10, R11
+	DECQ        R12
+	JZ          done_aj
+	JMP         adding_ai
+
+plain_ah:
+	VMOVUPD     Z1, K1, (R10)
+	VMULPD.BCST (R11), Z0, Z2
+	VMULPD.BCST 8(R11), Z15, Z15
+	VFMSUB231PD Z2, Z1, Z15
+	ADDQ        CX, R10
+	ADDQ        $0x10, R11
+	DECQ        R12
+	JZ          done_aj
+	VMOVUPD     Z15, K1, (R10)
+	VMULPD.BCST (R11), Z0, Z2
+	VMULPD.BCST 8(R11), Z1, Z1
+	VFMSUB231PD Z2, Z15, Z1
+	ADDQ        CX, R10
+	ADDQ        $0x10, R11
+	DECQ        R12
+	JZ          done_aj
+	JMP         plain_ah
+
+done_aj:
+	ADDQ $0x00000040, AX
+	ADDQ $0x00000040, SI
+	ADDQ $0x00000040, DI
+	SUBQ $0x08, BX
+	JMP  group1
+
+group1_none:
 	VZEROUPPER
 	RET
 
 // func tailsAVX512(tail *float64, h *float64, stride int, rows *int, noise *float64, sum *float64, n int)
-// Requires: AVX, AVX512F, BMI2, CMOV
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV
 TEXT ·tailsAVX512(SB), NOSPLIT, $0-56
 	MOVQ tail+0(FP), AX
 	MOVQ h+8(FP), CX
@@ -105,8 +342,183 @@ TEXT ·tailsAVX512(SB), NOSPLIT, $0-56
 	MOVQ n+48(FP), R8
 	SHLQ $0x03, DX
 
+group4:
+	CMPQ    R8, $0x10
+	JLE     group4_none
+	MOVQ    $0x00000020, R9
+	CMPQ    R8, R9
+	CMOVQLT R8, R9
+	MOVQ    $-1, R10
+	SHLXQ   R9, R10, R10
+	NOTQ    R10
+	KMOVB   R10, K1
+	SHRQ    $0x08, R10
+	KMOVB   R10, K2
+	SHRQ    $0x08, R10
+	KMOVB   R10, K3
+	SHRQ    $0x08, R10
+	KMOVB   R10, K4
+	SHRQ    $0x08, R10
+	VPXORQ  Z4, Z4, Z4
+	VPXORQ  Z5, Z5, Z5
+	VPXORQ  Z6, Z6, Z6
+	VPXORQ  Z7, Z7, Z7
+	MOVQ    CX, R9
+	MOVQ    AX, R10
+	SUBQ    DX, R10
+	XORQ    R11, R11
+
+blocks_ak:
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	MOVQ   (BX)(R11*8), R12
+	TESTQ  R12, R12
+	JZ     sized_am
+
+squares_al:
+	VMOVUPD.Z   (R9), K1, Z8
+	VFMADD231PD Z8, Z8, Z0
+	VMOVUPD.Z   64(R9), K2, Z8
+	VFMADD231PD Z8, Z8, Z1
+	VMOVUPD.Z   128(R9), K3, Z8
+	VFMADD231PD Z8, Z8, Z2
+	VMOVUPD.Z   192(R9), K4, Z8
+	VFMADD231PD Z8, Z8, Z3
+	ADDQ        DX, R9
+	DECQ        R12
+	JNZ         squares_al
+
+sized_am:
+	VADDPD  Z0, Z4, Z4
+	VADDPD  Z1, Z5, Z5
+	VADDPD  Z2, Z6, Z6
+	VADDPD  Z3, Z7, Z7
+	TESTQ   R11, R11
+	JZ      first_an
+	VMOVUPD Z0, K1, (R10)
+	VMOVUPD Z1, K2, 64(R10)
+	VMOVUPD Z2, K3, 128(R10)
+	VMOVUPD Z3, K4, 192(R10)
+
+first_an:
+	ADDQ         DX, R10
+	INCQ         R11
+	CMPQ         R11, $0x0d
+	JL           blocks_ak
+	VMOVUPD      Z4, K1, (DI)
+	VBROADCASTSD hermiteConstant0<>+0(SB), Z14
+	VPXORQ       Z9, Z9, Z9
+	VMOVUPD.Z    (SI), K1, Z8
+	VCMPPD       $0x1e, Z9, Z8, K5
+	VSUBPD       Z4, Z14, Z4
+	VMAXPD       Z4, Z9, Z4
+	VADDPD.Z     Z8, Z4, K5, Z4
+	VMOVUPD      Z5, K2, 64(DI)
+	VBROADCASTSD hermiteConstant0<>+0(SB), Z14
+	VPXORQ       Z10, Z10, Z10
+	VMOVUPD.Z    64(SI), K2, Z8
+	VCMPPD       $0x1e, Z10, Z8, K5
+	VSUBPD       Z5, Z14, Z5
+	VMAXPD       Z5, Z10, Z5
+	VADDPD.Z     Z8, Z5, K5, Z5
+	VMOVUPD      Z6, K3, 128(DI)
+	VBROADCASTSD hermiteConstant0<>+0(SB), Z14
+	VPXORQ       Z11, Z11, Z11
+	VMOVUPD.Z    128(SI), K3, Z8
+	VCMPPD       $0x1e, Z11, Z8, K5
+	VSUBPD       Z6, Z14, Z6
+	VMAXPD       Z6, Z11, Z6
+	VADDPD.Z     Z8, Z6, K5, Z6
+	VMOVUPD      Z7, K4, 192(DI)
+	VBROADCASTSD hermiteConstant0<>+0(SB), Z14
+	VPXORQ       Z12, Z12, Z12
+	VMOVUPD.Z    192(SI), K4, Z8
+	VCMPPD       $0x1e, Z12, Z8, K5
+	VSUBPD       Z7, Z14, Z7
+	VMAXPD       Z7, Z12, Z7
+	VADDPD.Z     Z8, Z7, K5, Z7
+
+roots_ao:
+	SUBQ          DX, R10
+	VMOVUPD.Z     (R10), K1, Z8
+	VADDPD        Z8, Z4, Z4
+	VBROADCASTSD  hermiteConstant1<>+0(SB), Z15
+	VPXORQ        Z13, Z13, Z13
+	VCMPPD        $0x16, Z13, Z4, K5
+	VRSQRT14PD    Z4, Z14
+	VMULPD        Z4, Z14, Z8
+	VMULPD        Z15, Z14, Z14
+	VMOVAPD       Z15, Z15
+	VFNMADD231PD  Z8, Z14, Z15
+	VFMADD231PD   Z15, Z8, Z8
+	VFMADD231PD   Z15, Z14, Z14
+	VMOVAPD       Z4, Z15
+	VFNMADD231PD  Z8, Z8, Z15
+	VFMADD231PD.Z Z15, Z14, K5, Z8
+	VMOVUPD       Z8, K1, (R10)
+	VMOVUPD.Z     64(R10), K2, Z8
+	VADDPD        Z8, Z5, Z5
+	VBROADCASTSD  hermiteConstant1<>+0(SB), Z15
+	VPXORQ        Z16, Z16, Z16
+	VCMPPD        $0x16, Z16, Z5, K5
+	VRSQRT14PD    Z5, Z14
+	VMULPD        Z5, Z14, Z8
+	VMULPD        Z15, Z14, Z14
+	VMOVAPD       Z15, Z15
+	VFNMADD231PD  Z8, Z14, Z15
+	VFMADD231PD   Z15, Z8, Z8
+	VFMADD231PD   Z15, Z14, Z14
+	VMOVAPD       Z5, Z15
+	VFNMADD231PD  Z8, Z8, Z15
+	VFMADD231PD.Z Z15, Z14, K5, Z8
+	VMOVUPD       Z8, K2, 64(R10)
+	VMOVUPD.Z     128(R10), K3, Z8
+	VADDPD        Z8, Z6, Z6
+	VBROADCASTSD  hermiteConstant1<>+0(SB), Z15
+	VPXORQ        Z17, Z17, Z17
+	VCMPPD        $0x16, Z17, Z6, K5
+	VRSQRT14PD    Z6, Z14
+	VMULPD        Z6, Z14, Z8
+	VMULPD        Z15, Z14, Z14
+	VMOVAPD       Z15, Z15
+	VFNMADD231PD  Z8, Z14, Z15
+	VFMADD231PD   Z15, Z8, Z8
+	VFMADD231PD   Z15, Z14, Z14
+	VMOVAPD       Z6, Z15
+	VFNMADD231PD  Z8, Z8, Z15
+	VFMADD231PD.Z Z15, Z14, K5, Z8
+	VMOVUPD       Z8, K3, 128(R10)
+	VMOVUPD.Z     192(R10), K4, Z8
+	VADDPD        Z8, Z7, Z7
+	VBROADCASTSD  hermiteConstant1<>+0(SB), Z15
+	VPXORQ        Z18, Z18, Z18
+	VCMPPD        $0x16, Z18, Z7, K5
+	VRSQRT14PD    Z7, Z14
+	VMULPD        Z7, Z14, Z8
+	VMULPD        Z15, Z14, Z14
+	VMOVAPD       Z15, Z15
+	VFNMADD231PD  Z8, Z14, Z15
+	VFMADD231PD   Z15, Z8, Z8
+	VFMADD231PD   Z15, Z14, Z14
+	VMOVAPD       Z7, Z15
+	VFNMADD231PD  Z8, Z8, Z15
+	VFMADD231PD.Z Z15, Z14, K5, Z8
+	VMOVUPD       Z8, K4, 192(R10)
+	DECQ          R11
+	CMPQ          R11, $0x01
+	JG            roots_ao
+	ADDQ          $0x00000100, AX
+	ADDQ          $0x00000100, CX
+	ADDQ          $0x00000100, SI
+	ADDQ          $0x00000100, DI
+	SUBQ          $0x20, R8
+	JMP           group4
+
+group4_none:
 group2:
-	TESTQ   R8, R8
+	CMPQ    R8, $0x08
 	JLE     group2_none
 	MOVQ    $0x00000010, R9
 	CMPQ    R8, R9
@@ -114,91 +526,198 @@ group2:
 	MOVQ    $-1, R10
 	SHLXQ   R9, R10, R10
 	NOTQ    R10
-	KMOVW   R10, K1
+	KMOVB   R10, K1
 	SHRQ    $0x08, R10
-	KMOVW   R10, K2
-	VPXORQ  Z2, Z2, Z2
-	VPXORQ  Z3, Z3, Z3
+	KMOVB   R10, K2
+	SHRQ    $0x08, R10
+	VPXORQ  Z21, Z21, Z21
+	VPXORQ  Z22, Z22, Z22
 	MOVQ    CX, R9
 	MOVQ    AX, R10
 	SUBQ    DX, R10
 	XORQ    R11, R11
 
-blocks_ae:
-	VPXORQ Z0, Z0, Z0
-	VPXORQ Z1, Z1, Z1
+blocks_ap:
+	VPXORQ Z19, Z19, Z19
+	VPXORQ Z20, Z20, Z20
 	MOVQ   (BX)(R11*8), R12
 	TESTQ  R12, R12
-	JZ     sized_ag
+	JZ     sized_ar
 
-squares_af:
-	VMOVUPD.Z   (R9), K1, Z4
-	VFMADD231PD Z4, Z4, Z0
-	VMOVUPD.Z   64(R9), K2, Z4
-	VFMADD231PD Z4, Z4, Z1
+squares_aq:
+	VMOVUPD.Z   (R9), K1, Z0
+	VFMADD231PD Z0, Z0, Z19
+	VMOVUPD.Z   64(R9), K2, Z0
+	VFMADD231PD Z0, Z0, Z20
 	ADDQ        DX, R9
 	DECQ        R12
-	JNZ         squares_af
+	JNZ         squares_aq
 
-sized_ag:
-	VADDPD  Z0, Z2, Z2
-	VADDPD  Z1, Z3, Z3
+sized_ar:
+	VADDPD  Z19, Z21, Z21
+	VADDPD  Z20, Z22, Z22
 	TESTQ   R11, R11
-	JZ      first_ah
-	VMOVUPD Z0, K1, (R10)
-	VMOVUPD Z1, K2, 64(R10)
+	JZ      first_as
+	VMOVUPD Z19, K1, (R10)
+	VMOVUPD Z20, K2, 64(R10)
 
-first_ah:
+first_as:
 	ADDQ         DX, R10
 	INCQ         R11
 	CMPQ         R11, $0x0d
-	JL           blocks_ae
-	VMOVUPD      Z2, K1, (DI)
-	VBROADCASTSD hermiteConstant0<>+0(SB), Z7
-	VPXORQ       Z5, Z5, Z5
-	VMOVUPD.Z    (SI), K1, Z4
-	VCMPPD       $0x1e, Z5, Z4, K3
-	VSUBPD       Z2, Z7, Z2
-	VMAXPD       Z2, Z5, Z2
-	VADDPD.Z     Z4, Z2, K3, Z2
-	VMOVUPD      Z3, K2, 64(DI)
-	VBROADCASTSD hermiteConstant0<>+0(SB), Z7
-	VPXORQ       Z6, Z6, Z6
-	VMOVUPD.Z    64(SI), K2, Z4
-	VCMPPD       $0x1e, Z6, Z4, K3
-	VSUBPD       Z3, Z7, Z3
-	VMAXPD       Z3, Z6, Z3
-	VADDPD.Z     Z4, Z3, K3, Z3
+	JL           blocks_ap
+	VMOVUPD      Z21, K1, (DI)
+	VBROADCASTSD hermiteConstant0<>+0(SB), Z1
+	VPXORQ       Z23, Z23, Z23
+	VMOVUPD.Z    (SI), K1, Z0
+	VCMPPD       $0x1e, Z23, Z0, K5
+	VSUBPD       Z21, Z1, Z21
+	VMAXPD       Z21, Z23, Z21
+	VADDPD.Z     Z0, Z21, K5, Z21
+	VMOVUPD      Z22, K2, 64(DI)
+	VBROADCASTSD hermiteConstant0<>+0(SB), Z1
+	VPXORQ       Z24, Z24, Z24
+	VMOVUPD.Z    64(SI), K2, Z0
+	VCMPPD       $0x1e, Z24, Z0, K5
+	VSUBPD       Z22, Z1, Z22
+	VMAXPD       Z22, Z24, Z22
+	VADDPD.Z     Z0, Z22, K5, Z22
 
-roots_ai:
-	SUBQ      DX, R10
-	VMOVUPD.Z (R10), K1, Z4
-	VADDPD    Z4, Z2, Z2
-	VSQRTPD   Z2, Z4
-	VMOVUPD   Z4, K1, (R10)
-	VMOVUPD.Z 64(R10), K2, Z4
-	VADDPD    Z4, Z3, Z3
-	VSQRTPD   Z3, Z4
-	VMOVUPD   Z4, K2, 64(R10)
-	DECQ      R11
-	CMPQ      R11, $0x01
-	JG        roots_ai
-	ADDQ      $0x80, AX
-	ADDQ      $0x80, CX
-	ADDQ      $0x80, SI
-	ADDQ      $0x80, DI
-	SUBQ      $0x10, R8
-	JMP       group2
+roots_at:
+	SUBQ          DX, R10
+	VMOVUPD.Z     (R10), K1, Z0
+	VADDPD        Z0, Z21, Z21
+	VBROADCASTSD  hermiteConstant1<>+0(SB), Z2
+	VPXORQ        Z25, Z25, Z25
+	VCMPPD        $0x16, Z25, Z21, K5
+	VRSQRT14PD    Z21, Z1
+	VMULPD        Z21, Z1, Z0
+	VMULPD        Z2, Z1, Z1
+	VMOVAPD       Z2, Z2
+	VFNMADD231PD  Z0, Z1, Z2
+	VFMADD231PD   Z2, Z0, Z0
+	VFMADD231PD   Z2, Z1, Z1
+	VMOVAPD       Z21, Z2
+	VFNMADD231PD  Z0, Z0, Z2
+	VFMADD231PD.Z Z2, Z1, K5, Z0
+	VMOVUPD       Z0, K1, (R10)
+	VMOVUPD.Z     64(R10), K2, Z0
+	VADDPD        Z0, Z22, Z22
+	VBROADCASTSD  hermiteConstant1<>+0(SB), Z2
+	VPXORQ        Z26, Z26, Z26
+	VCMPPD        $0x16, Z26, Z22, K5
+	VRSQRT14PD    Z22, Z1
+	VMULPD        Z22, Z1, Z0
+	VMULPD        Z2, Z1, Z1
+	VMOVAPD       Z2, Z2
+	VFNMADD231PD  Z0, Z1, Z2
+	VFMADD231PD   Z2, Z0, Z0
+	VFMADD231PD   Z2, Z1, Z1
+	VMOVAPD       Z22, Z2
+	VFNMADD231PD  Z0, Z0, Z2
+	VFMADD231PD.Z Z2, Z1, K5, Z0
+	VMOVUPD       Z0, K2, 64(R10)
+	DECQ          R11
+	CMPQ          R11, $0x01
+	JG            roots_at
+	ADDQ          $0x00000080, AX
+	ADDQ          $0x00000080, CX
+	ADDQ          $0x00000080, SI
+	ADDQ          $0x00000080, DI
+	SUBQ          $0x10, R8
+	JMP           group2
 
 group2_none:
+group1:
+	CMPQ    R8, $0x00
+	JLE     group1_none
+	MOVQ    $0x00000008, R9
+	CMPQ    R8, R9
+	CMOVQLT R8, R9
+	MOVQ    $-1, R10
+	SHLXQ   R9, R10, R10
+	NOTQ    R10
+	KMOVB   R10, K1
+	SHRQ    $0x08, R10
+	VPXORQ  Z28, Z28, Z28
+	MOVQ    CX, R9
+	MOVQ    AX, R10
+	SUBQ    DX, R10
+	XORQ    R11, R11
+
+blocks_au:
+	VPXORQ Z27, Z27, Z27
+	MOVQ   (BX)(R11*8), R12
+	TESTQ  R12, R12
+	JZ     sized_aw
+
+squares_av:
+	VMOVUPD.Z   (R9), K1, Z0
+	VFMADD231PD Z0, Z0, Z27
+	ADDQ        DX, R9
+	DECQ        R12
+	JNZ         squares_av
+
+sized_aw:
+	VADDPD  Z27, Z28, Z28
+	TESTQ   R11, R11
+	JZ      first_ax
+	VMOVUPD Z27, K1, (R10)
+
+first_ax:
+	ADDQ         DX, R10
+	INCQ         R11
+	CMPQ         R11, $0x0d
+	JL           blocks_au
+	VMOVUPD      Z28, K1, (DI)
+	VBROADCASTSD hermiteConstant0<>+0(SB), Z1
+	VPXORQ       Z29, Z29, Z29
+	VMOVUPD.Z    (SI), K1, Z0
+	VCMPPD       $0x1e, Z29, Z0, K5
+	VSUBPD       Z28, Z1, Z28
+	VMAXPD       Z28, Z29, Z28
+	VADDPD.Z     Z0, Z28, K5, Z28
+
+roots_ay:
+	SUBQ          DX, R10
+	VMOVUPD.Z     (R10), K1, Z0
+	VADDPD        Z0, Z28, Z28
+	VBROADCASTSD  hermiteConstant1<>+0(SB), Z2
+	VPXORQ        Z30, Z30, Z30
+	VCMPPD        $0x16, Z30, Z28, K5
+	VRSQRT14PD    Z28, Z1
+	VMULPD        Z28, Z1, Z0
+	VMULPD        Z2, Z1, Z1
+	VMOVAPD       Z2, Z2
+	VFNMADD231PD  Z0, Z1, Z2
+	VFMADD231PD   Z2, Z0, Z0
+	VFMADD231PD   Z2, Z1, Z1
+	VMOVAPD       Z28, Z2
+	VFNMADD231PD  Z0, Z0, Z2
+	VFMADD231PD.Z Z2, Z1, K5, Z0
+	VMOVUPD       Z0, K1, (R10)
+	DECQ          R11
+	CMPQ          R11, $0x01
+	JG            roots_ay
+	ADDQ          $0x00000040, AX
+	ADDQ          $0x00000040, CX
+	ADDQ          $0x00000040, SI
+	ADDQ          $0x00000040, DI
+	SUBQ          $0x08, R8
+	JMP           group1
+
+group1_none:
 	VZEROUPPER
 	RET
 
 DATA hermiteConstant0<>+0(SB)/8, $0x3ff0000000000000
 GLOBL hermiteConstant0<>(SB), RODATA|NOPTR, $8
 
+DATA hermiteConstant1<>+0(SB)/8, $0x3fe0000000000000
+GLOBL hermiteConstant1<>(SB), RODATA|NOPTR, $8
+
 // func halfLineAVX512(j0 *float64, j1 *float64, j2 *float64, a *float64, phi *float64, c *float64, n int)
-// Requires: AVX, AVX512F, BMI2, CMOV
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV
 TEXT ·halfLineAVX512(SB), NOSPLIT, $0-56
 	MOVQ j0+0(FP), AX
 	MOVQ j1+8(FP), CX
@@ -208,8 +727,132 @@ TEXT ·halfLineAVX512(SB), NOSPLIT, $0-56
 	MOVQ c+40(FP), DI
 	MOVQ n+48(FP), R8
 
+group4:
+	CMPQ         R8, $0x10
+	JLE          group4_none
+	MOVQ         $0x00000020, R9
+	CMPQ         R8, R9
+	CMOVQLT      R8, R9
+	MOVQ         $-1, R10
+	SHLXQ        R9, R10, R10
+	NOTQ         R10
+	KMOVB        R10, K1
+	SHRQ         $0x08, R10
+	KMOVB        R10, K2
+	SHRQ         $0x08, R10
+	KMOVB        R10, K3
+	SHRQ         $0x08, R10
+	KMOVB        R10, K4
+	SHRQ         $0x08, R10
+	VBROADCASTSD hermiteConstant0<>+0(SB), Z7
+	VBROADCASTSD hermiteConstant2<>+0(SB), Z30
+	VBROADCASTSD hermiteConstant3<>+0(SB), Z20
+	VBROADCASTSD hermiteConstant4<>+0(SB), Z31
+	VMOVUPD.Z    (BX), K1, Z0
+	VADDPD       Z30, Z0, Z0
+	VDIVPD       Z0, Z7, Z0
+	VMOVAPD      Z31, Z4
+	VFMADD231PD  Z20, Z0, Z4
+	VPXORQ       Z8, Z8, Z8
+	VPXORQ       Z12, Z12, Z12
+	VPXORQ       Z16, Z16, Z16
+	VMOVUPD.Z    64(BX), K2, Z1
+	VADDPD       Z30, Z1, Z1
+	VDIVPD       Z1, Z7, Z1
+	VMOVAPD      Z31, Z5
+	VFMADD231PD  Z20, Z1, Z5
+	VPXORQ       Z9, Z9, Z9
+	VPXORQ       Z13, Z13, Z13
+	VPXORQ       Z17, Z17, Z17
+	VMOVUPD.Z    128(BX), K3, Z2
+	VADDPD       Z30, Z2, Z2
+	VDIVPD       Z2, Z7, Z2
+	VMOVAPD      Z31, Z6
+	VFMADD231PD  Z20, Z2, Z6
+	VPXORQ       Z10, Z10, Z10
+	VPXORQ       Z14, Z14, Z14
+	VPXORQ       Z18, Z18, Z18
+	VMOVUPD.Z    192(BX), K4, Z3
+	VADDPD       Z30, Z3, Z3
+	VDIVPD       Z3, Z7, Z3
+	VMOVAPD      Z31, Z7
+	VFMADD231PD  Z20, Z3, Z7
+	VPXORQ       Z11, Z11, Z11
+	VPXORQ       Z15, Z15, Z15
+	VPXORQ       Z19, Z19, Z19
+	MOVQ         DI, R9
+	MOVQ         $0x0000001e, R10
+
+horner_az:
+	VBROADCASTSD (R9), Z20
+	VFMADD213PD  Z20, Z4, Z8
+	VFMADD213PD  Z20, Z5, Z9
+	VFMADD213PD  Z20, Z6, Z10
+	VFMADD213PD  Z20, Z7, Z11
+	VBROADCASTSD 8(R9), Z20
+	VFMADD213PD  Z20, Z4, Z12
+	VFMADD213PD  Z20, Z5, Z13
+	VFMADD213PD  Z20, Z6, Z14
+	VFMADD213PD  Z20, Z7, Z15
+	VBROADCASTSD 16(R9), Z20
+	VFMADD213PD  Z20, Z4, Z16
+	VFMADD213PD  Z20, Z5, Z17
+	VFMADD213PD  Z20, Z6, Z18
+	VFMADD213PD  Z20, Z7, Z19
+	ADDQ         $0x18, R9
+	DECQ         R10
+	JNZ          horner_az
+	VMOVUPD.Z    (SI), K1, Z4
+	VMULPD       Z8, Z0, Z8
+	VMULPD       Z8, Z4, Z4
+	VMOVUPD      Z4, K1, (AX)
+	VMULPD       Z12, Z0, Z12
+	VMULPD       Z12, Z4, Z4
+	VMOVUPD      Z4, K1, (CX)
+	VMULPD       Z16, Z0, Z16
+	VMULPD       Z16, Z4, Z4
+	VMOVUPD      Z4, K1, (DX)
+	VMOVUPD.Z    64(SI), K2, Z0
+	VMULPD       Z9, Z1, Z9
+	VMULPD       Z9, Z0, Z0
+	VMOVUPD      Z0, K2, 64(AX)
+	VMULPD       Z13, Z1, Z13
+	VMULPD       Z13, Z0, Z0
+	VMOVUPD      Z0, K2, 64(CX)
+	VMULPD       Z17, Z1, Z17
+	VMULPD       Z17, Z0, Z0
+	VMOVUPD      Z0, K2, 64(DX)
+	VMOVUPD.Z    128(SI), K3, Z0
+	VMULPD       Z10, Z2, Z10
+	VMULPD       Z10, Z0, Z0
+	VMOVUPD      Z0, K3, 128(AX)
+	VMULPD       Z14, Z2, Z14
+	VMULPD       Z14, Z0, Z0
+	VMOVUPD      Z0, K3, 128(CX)
+	VMULPD       Z18, Z2, Z18
+	VMULPD       Z18, Z0, Z0
+	VMOVUPD      Z0, K3, 128(DX)
+	VMOVUPD.Z    192(SI), K4, Z0
+	VMULPD       Z11, Z3, Z11
+	VMULPD       Z11, Z0, Z0
+	VMOVUPD      Z0, K4, 192(AX)
+	VMULPD       Z15, Z3, Z15
+	VMULPD       Z15, Z0, Z0
+	VMOVUPD      Z0, K4, 192(CX)
+	VMULPD       Z19, Z3, Z19
+	VMULPD       Z19, Z0, Z0
+	VMOVUPD      Z0, K4, 192(DX)
+	ADDQ         $0x00000100, AX
+	ADDQ         $0x00000100, CX
+	ADDQ         $0x00000100, DX
+	ADDQ         $0x00000100, BX
+	ADDQ         $0x00000100, SI
+	SUBQ         $0x20, R8
+	JMP          group4
+
+group4_none:
 group2:
-	TESTQ        R8, R8
+	CMPQ         R8, $0x08
 	JLE          group2_none
 	MOVQ         $0x00000010, R9
 	CMPQ         R8, R9
@@ -217,85 +860,141 @@ group2:
 	MOVQ         $-1, R10
 	SHLXQ        R9, R10, R10
 	NOTQ         R10
-	KMOVW        R10, K1
+	KMOVB        R10, K1
 	SHRQ         $0x08, R10
-	KMOVW        R10, K2
+	KMOVB        R10, K2
+	SHRQ         $0x08, R10
 	VBROADCASTSD hermiteConstant0<>+0(SB), Z3
-	VBROADCASTSD hermiteConstant1<>+0(SB), Z11
-	VBROADCASTSD hermiteConstant2<>+0(SB), Z10
-	VBROADCASTSD hermiteConstant3<>+0(SB), Z12
+	VBROADCASTSD hermiteConstant2<>+0(SB), Z5
+	VBROADCASTSD hermiteConstant3<>+0(SB), Z4
+	VBROADCASTSD hermiteConstant4<>+0(SB), Z6
 	VMOVUPD.Z    (BX), K1, Z0
-	VADDPD       Z11, Z0, Z0
+	VADDPD       Z5, Z0, Z0
 	VDIVPD       Z0, Z3, Z0
-	VMOVAPD      Z12, Z2
-	VFMADD231PD  Z10, Z0, Z2
-	VPXORQ       Z4, Z4, Z4
-	VPXORQ       Z6, Z6, Z6
-	VPXORQ       Z8, Z8, Z8
+	VMOVAPD      Z6, Z2
+	VFMADD231PD  Z4, Z0, Z2
+	VPXORQ       Z21, Z21, Z21
+	VPXORQ       Z23, Z23, Z23
+	VPXORQ       Z25, Z25, Z25
 	VMOVUPD.Z    64(BX), K2, Z1
-	VADDPD       Z11, Z1, Z1
+	VADDPD       Z5, Z1, Z1
 	VDIVPD       Z1, Z3, Z1
-	VMOVAPD      Z12, Z3
-	VFMADD231PD  Z10, Z1, Z3
-	VPXORQ       Z5, Z5, Z5
-	VPXORQ       Z7, Z7, Z7
-	VPXORQ       Z9, Z9, Z9
+	VMOVAPD      Z6, Z3
+	VFMADD231PD  Z4, Z1, Z3
+	VPXORQ       Z22, Z22, Z22
+	VPXORQ       Z24, Z24, Z24
+	VPXORQ       Z26, Z26, Z26
 	MOVQ         DI, R9
 	MOVQ         $0x0000001e, R10
 
-horner_aj:
-	VBROADCASTSD (R9), Z10
-	VFMADD213PD  Z10, Z2, Z4
-	VFMADD213PD  Z10, Z3, Z5
-	VBROADCASTSD 8(R9), Z10
-	VFMADD213PD  Z10, Z2, Z6
-	VFMADD213PD  Z10, Z3, Z7
-	VBROADCASTSD 16(R9), Z10
-	VFMADD213PD  Z10, Z2, Z8
-	VFMADD213PD  Z10, Z3, Z9
+horner_ba:
+	VBROADCASTSD (R9), Z4
+	VFMADD213PD  Z4, Z2, Z21
+	VFMADD213PD  Z4, Z3, Z22
+	VBROADCASTSD 8(R9), Z4
+	VFMADD213PD  Z4, Z2, Z23
+	VFMADD213PD  Z4, Z3, Z24
+	VBROADCASTSD 16(R9), Z4
+	VFMADD213PD  Z4, Z2, Z25
+	VFMADD213PD  Z4, Z3, Z26
 	ADDQ         $0x18, R9
 	DECQ         R10
-	JNZ          horner_aj
+	JNZ          horner_ba
 	VMOVUPD.Z    (SI), K1, Z2
-	VMULPD       Z4, Z0, Z4
-	VMULPD       Z4, Z2, Z2
+	VMULPD       Z21, Z0, Z21
+	VMULPD       Z21, Z2, Z2
 	VMOVUPD      Z2, K1, (AX)
-	VMULPD       Z6, Z0, Z6
-	VMULPD       Z6, Z2, Z2
+	VMULPD       Z23, Z0, Z23
+	VMULPD       Z23, Z2, Z2
 	VMOVUPD      Z2, K1, (CX)
-	VMULPD       Z8, Z0, Z8
-	VMULPD       Z8, Z2, Z2
+	VMULPD       Z25, Z0, Z25
+	VMULPD       Z25, Z2, Z2
 	VMOVUPD      Z2, K1, (DX)
 	VMOVUPD.Z    64(SI), K2, Z0
-	VMULPD       Z5, Z1, Z5
-	VMULPD       Z5, Z0, Z0
+	VMULPD       Z22, Z1, Z22
+	VMULPD       Z22, Z0, Z0
 	VMOVUPD      Z0, K2, 64(AX)
-	VMULPD       Z7, Z1, Z7
-	VMULPD       Z7, Z0, Z0
+	VMULPD       Z24, Z1, Z24
+	VMULPD       Z24, Z0, Z0
 	VMOVUPD      Z0, K2, 64(CX)
-	VMULPD       Z9, Z1, Z9
-	VMULPD       Z9, Z0, Z0
+	VMULPD       Z26, Z1, Z26
+	VMULPD       Z26, Z0, Z0
 	VMOVUPD      Z0, K2, 64(DX)
-	ADDQ         $0x80, AX
-	ADDQ         $0x80, CX
-	ADDQ         $0x80, DX
-	ADDQ         $0x80, BX
-	ADDQ         $0x80, SI
+	ADDQ         $0x00000080, AX
+	ADDQ         $0x00000080, CX
+	ADDQ         $0x00000080, DX
+	ADDQ         $0x00000080, BX
+	ADDQ         $0x00000080, SI
 	SUBQ         $0x10, R8
 	JMP          group2
 
 group2_none:
+group1:
+	CMPQ         R8, $0x00
+	JLE          group1_none
+	MOVQ         $0x00000008, R9
+	CMPQ         R8, R9
+	CMOVQLT      R8, R9
+	MOVQ         $-1, R10
+	SHLXQ        R9, R10, R10
+	NOTQ         R10
+	KMOVB        R10, K1
+	SHRQ         $0x08, R10
+	VBROADCASTSD hermiteConstant0<>+0(SB), Z1
+	VBROADCASTSD hermiteConstant2<>+0(SB), Z3
+	VBROADCASTSD hermiteConstant3<>+0(SB), Z2
+	VBROADCASTSD hermiteConstant4<>+0(SB), Z4
+	VMOVUPD.Z    (BX), K1, Z0
+	VADDPD       Z3, Z0, Z0
+	VDIVPD       Z0, Z1, Z0
+	VMOVAPD      Z4, Z1
+	VFMADD231PD  Z2, Z0, Z1
+	VPXORQ       Z27, Z27, Z27
+	VPXORQ       Z28, Z28, Z28
+	VPXORQ       Z29, Z29, Z29
+	MOVQ         DI, R9
+	MOVQ         $0x0000001e, R10
+
+horner_bb:
+	VBROADCASTSD (R9), Z2
+	VFMADD213PD  Z2, Z1, Z27
+	VBROADCASTSD 8(R9), Z2
+	VFMADD213PD  Z2, Z1, Z28
+	VBROADCASTSD 16(R9), Z2
+	VFMADD213PD  Z2, Z1, Z29
+	ADDQ         $0x18, R9
+	DECQ         R10
+	JNZ          horner_bb
+	VMOVUPD.Z    (SI), K1, Z1
+	VMULPD       Z27, Z0, Z27
+	VMULPD       Z27, Z1, Z1
+	VMOVUPD      Z1, K1, (AX)
+	VMULPD       Z28, Z0, Z28
+	VMULPD       Z28, Z1, Z1
+	VMOVUPD      Z1, K1, (CX)
+	VMULPD       Z29, Z0, Z29
+	VMULPD       Z29, Z1, Z1
+	VMOVUPD      Z1, K1, (DX)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, CX
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000040, BX
+	ADDQ         $0x00000040, SI
+	SUBQ         $0x08, R8
+	JMP          group1
+
+group1_none:
 	VZEROUPPER
 	RET
 
-DATA hermiteConstant1<>+0(SB)/8, $0x4008000000000000
-GLOBL hermiteConstant1<>(SB), RODATA|NOPTR, $8
-
-DATA hermiteConstant2<>+0(SB)/8, $0x4019d89d89d89d8a
+DATA hermiteConstant2<>+0(SB)/8, $0x4008000000000000
 GLOBL hermiteConstant2<>(SB), RODATA|NOPTR, $8
 
-DATA hermiteConstant3<>+0(SB)/8, $0xbff2762762762762
+DATA hermiteConstant3<>+0(SB)/8, $0x4019d89d89d89d8a
 GLOBL hermiteConstant3<>(SB), RODATA|NOPTR, $8
+
+DATA hermiteConstant4<>+0(SB)/8, $0xbff2762762762762
+GLOBL hermiteConstant4<>(SB), RODATA|NOPTR, $8
 
 // func hermiteAVX2(h *float64, stride int, rows int, n int, start *float64, alpha *float64, c *float64, add int)
 // Requires: AVX, FMA3
@@ -323,61 +1022,90 @@ group2:
 	MOVQ    R8, R11
 	MOVQ    DX, R12
 	TESTQ   R9, R9
-	JZ      plain_ak
+	JZ      plain_bc
 
-adding_al:
-	VMOVUPD      (R10), Y7
-	VADDPD       Y2, Y7, Y7
-	VMOVUPD      Y7, (R10)
+adding_bd:
+	VMOVUPD      (R10), Y6
+	VADDPD       Y2, Y6, Y6
+	VMOVUPD      Y6, (R10)
 	VBROADCASTSD (R11), Y6
 	VMULPD       Y0, Y6, Y6
 	VBROADCASTSD 8(R11), Y7
-	VMULPD       Y4, Y7, Y7
-	VMOVAPD      Y2, Y4
-	VFMSUB213PD  Y7, Y2, Y6
-	VMOVAPD      Y6, Y2
-	VMOVUPD      32(R10), Y7
-	VADDPD       Y3, Y7, Y7
-	VMOVUPD      Y7, 32(R10)
+	VMULPD       Y4, Y7, Y4
+	VFMSUB231PD  Y6, Y2, Y4
+	VMOVUPD      32(R10), Y6
+	VADDPD       Y3, Y6, Y6
+	VMOVUPD      Y6, 32(R10)
 	VBROADCASTSD (R11), Y6
 	VMULPD       Y1, Y6, Y6
 	VBROADCASTSD 8(R11), Y7
-	VMULPD       Y5, Y7, Y7
-	VMOVAPD      Y3, Y5
-	VFMSUB213PD  Y7, Y3, Y6
-	VMOVAPD      Y6, Y3
+	VMULPD       Y5, Y7, Y5
+	VFMSUB231PD  Y6, Y3, Y5
 	ADDQ         CX, R10
 	ADDQ         $0x10, R11
 	DECQ         R12
-	JNZ          adding_al
-	JMP          done_am
+	JZ           done_be
+	VMOVUPD      (R10), Y6
+	VADDPD       Y4, Y6, Y6
+	VMOVUPD      Y6, (R10)
+	VBROADCASTSD (R11), Y6
+	VMULPD       Y0, Y6, Y6
+	VBROADCASTSD 8(R11), Y7
+	VMULPD       Y2, Y7, Y2
+	VFMSUB231PD  Y6, Y4, Y2
+	VMOVUPD      32(R10), Y6
+	VADDPD       Y5, Y6, Y6
+	VMOVUPD      Y6, 32(R10)
+	VBROADCASTSD (R11), Y6
+	VMULPD       Y1, Y6, Y6
+	VBROADCASTSD 8(R11), Y7
+	VMULPD       Y3, Y7, Y3
+	VFMSUB231PD  Y6, Y5, Y3
+	ADDQ         CX, R10
+	ADDQ         $0x10, R11
+	DECQ         R12
+	JZ           done_be
+	JMP          adding_bd
 
-plain_ak:
+plain_bc:
 	VMOVUPD      Y2, (R10)
 	VBROADCASTSD (R11), Y6
 	VMULPD       Y0, Y6, Y6
 	VBROADCASTSD 8(R11), Y7
-	VMULPD       Y4, Y7, Y7
-	VMOVAPD      Y2, Y4
-	VFMSUB213PD  Y7, Y2, Y6
-	VMOVAPD      Y6, Y2
+	VMULPD       Y4, Y7, Y4
+	VFMSUB231PD  Y6, Y2, Y4
 	VMOVUPD      Y3, 32(R10)
 	VBROADCASTSD (R11), Y6
 	VMULPD       Y1, Y6, Y6
 	VBROADCASTSD 8(R11), Y7
-	VMULPD       Y5, Y7, Y7
-	VMOVAPD      Y3, Y5
-	VFMSUB213PD  Y7, Y3, Y6
-	VMOVAPD      Y6, Y3
+	VMULPD       Y5, Y7, Y5
+	VFMSUB231PD  Y6, Y3, Y5
 	ADDQ         CX, R10
 	ADDQ         $0x10, R11
 	DECQ         R12
-	JNZ          plain_ak
+	JZ           done_be
+	VMOVUPD      Y4, (R10)
+	VBROADCASTSD (R11), Y6
+	VMULPD       Y0, Y6, Y6
+	VBROADCASTSD 8(R11), Y7
+	VMULPD       Y2, Y7, Y2
+	VFMSUB231PD  Y6, Y4, Y2
+	VMOVUPD      Y5, 32(R10)
+	VBROADCASTSD (R11), Y6
+	VMULPD       Y1, Y6, Y6
+	VBROADCASTSD 8(R11), Y7
+	VMULPD       Y3, Y7, Y3
+	VFMSUB231PD  Y6, Y5, Y3
+	ADDQ         CX, R10
+	ADDQ         $0x10, R11
+	DECQ         R12
+	JZ           done_be
+	JMP          plain_bc
 
-done_am:
-	ADDQ $0x40, AX
-	ADDQ $0x40, SI
-	ADDQ $0x40, DI
+done_be:
+	ADDQ $0x00000040, AX
+	ADDQ $0x00000040, SI
+	ADDQ $0x00000040, DI
 	SUBQ $0x08, BX
 	JMP  group2
 
@@ -392,43 +1120,62 @@ group1:
 	MOVQ    R8, R11
 	MOVQ    DX, R12
 	TESTQ   R9, R9
-	JZ      plain_an
+	JZ      plain_bf
 
-adding_ao:
-	VMOVUPD      (R10), Y4
-	VADDPD       Y1, Y4, Y4
-	VMOVUPD      Y4, (R10)
+adding_bg:
+	VMOVUPD      (R10), Y3
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      Y3, (R10)
 	VBROADCASTSD (R11), Y3
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD 8(R11), Y4
-	VMULPD       Y2, Y4, Y4
-	VMOVAPD      Y1, Y2
-	VFMSUB213PD  Y4, Y1, Y3
-	VMOVAPD      Y3, Y1
+	VMULPD       Y2, Y4, Y2
+	VFMSUB231PD  Y3, Y1, Y2
 	ADDQ         CX, R10
 	ADDQ         $0x10, R11
 	DECQ         R12
-	JNZ          adding_ao
-	JMP          done_ap
+	JZ           done_bh
+	VMOVUPD      (R10), Y3
+	VADDPD       Y2, Y3, Y3
+	VMOVUPD      Y3, (R10)
+	VBROADCASTSD (R11), Y3
+	VMULPD       Y0, Y3, Y3
+	VBROADCASTSD 8(R11), Y4
+	VMULPD       Y1, Y4, Y1
+	VFMSUB231PD  Y3, Y2, Y1
+	ADDQ         CX, R10
+	ADDQ         $0x10, R11
+	DECQ         R12
+	JZ           done_bh
+	JMP          adding_bg
 
-plain_an:
+plain_bf:
 	VMOVUPD      Y1, (R10)
 	VBROADCASTSD (R11), Y3
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD 8(R11), Y4
-	VMULPD       Y2, Y4, Y4
-	VMOVAPD      Y1, Y2
-	VFMSUB213PD  Y4, Y1, Y3
-	VMOVAPD      Y3, Y1
+	VMULPD       Y2, Y4, Y2
+	VFMSUB231PD  Y3, Y1, Y2
 	ADDQ         CX, R10
 	ADDQ         $0x10, R11
 	DECQ         R12
-	JNZ          plain_an
+	JZ           done_bh
+	VMOVUPD      Y2, (R10)
+	VBROADCASTSD (R11), Y3
+	VMULPD       Y0, Y3, Y3
+	VBROADCASTSD 8(R11), Y4
+	VMULPD       Y1, Y4, Y1
+	VFMSUB231PD  Y3, Y2, Y1
+	ADDQ         CX, R10
+	ADDQ         $0x10, R11
+	DECQ         R12
+	JZ           done_bh
+	JMP          plain_bf
 
-done_ap:
-	ADDQ $0x20, AX
-	ADDQ $0x20, SI
-	ADDQ $0x20, DI
+done_bh:
+	ADDQ $0x00000020, AX
+	ADDQ $0x00000020, SI
+	ADDQ $0x00000020, DI
 	SUBQ $0x04, BX
 	JMP  group1
 
@@ -458,35 +1205,35 @@ group2:
 	SUBQ   DX, R10
 	XORQ   R11, R11
 
-blocks_aq:
+blocks_bi:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	MOVQ   (BX)(R11*8), R12
 	TESTQ  R12, R12
-	JZ     sized_as
+	JZ     sized_bk
 
-squares_ar:
+squares_bj:
 	VMOVUPD     (R9), Y4
 	VFMADD231PD Y4, Y4, Y0
 	VMOVUPD     32(R9), Y4
 	VFMADD231PD Y4, Y4, Y1
 	ADDQ        DX, R9
 	DECQ        R12
-	JNZ         squares_ar
+	JNZ         squares_bj
 
-sized_as:
+sized_bk:
 	VADDPD  Y0, Y2, Y2
 	VADDPD  Y1, Y3, Y3
 	TESTQ   R11, R11
-	JZ      first_at
+	JZ      first_bl
 	VMOVUPD Y0, (R10)
 	VMOVUPD Y1, 32(R10)
 
-first_at:
+first_bl:
 	ADDQ         DX, R10
 	INCQ         R11
 	CMPQ         R11, $0x0d
-	JL           blocks_aq
+	JL           blocks_bi
 	VMOVUPD      Y2, (DI)
 	VBROADCASTSD hermiteConstant0<>+0(SB), Y4
 	VXORPD       Y0, Y0, Y0
@@ -506,7 +1253,7 @@ first_at:
 	VCMPPD       $0x1e, Y0, Y1, Y1
 	VANDPD       Y1, Y3, Y3
 
-roots_au:
+roots_bm:
 	SUBQ    DX, R10
 	VMOVUPD (R10), Y4
 	VADDPD  Y4, Y2, Y2
@@ -518,11 +1265,11 @@ roots_au:
 	VMOVUPD Y4, 32(R10)
 	DECQ    R11
 	CMPQ    R11, $0x01
-	JG      roots_au
-	ADDQ    $0x40, AX
-	ADDQ    $0x40, CX
-	ADDQ    $0x40, SI
-	ADDQ    $0x40, DI
+	JG      roots_bm
+	ADDQ    $0x00000040, AX
+	ADDQ    $0x00000040, CX
+	ADDQ    $0x00000040, SI
+	ADDQ    $0x00000040, DI
 	SUBQ    $0x08, R8
 	JMP     group2
 
@@ -536,30 +1283,30 @@ group1:
 	SUBQ   DX, R10
 	XORQ   R11, R11
 
-blocks_av:
+blocks_bn:
 	VXORPD Y0, Y0, Y0
 	MOVQ   (BX)(R11*8), R12
 	TESTQ  R12, R12
-	JZ     sized_ax
+	JZ     sized_bp
 
-squares_aw:
+squares_bo:
 	VMOVUPD     (R9), Y2
 	VFMADD231PD Y2, Y2, Y0
 	ADDQ        DX, R9
 	DECQ        R12
-	JNZ         squares_aw
+	JNZ         squares_bo
 
-sized_ax:
+sized_bp:
 	VADDPD  Y0, Y1, Y1
 	TESTQ   R11, R11
-	JZ      first_ay
+	JZ      first_bq
 	VMOVUPD Y0, (R10)
 
-first_ay:
+first_bq:
 	ADDQ         DX, R10
 	INCQ         R11
 	CMPQ         R11, $0x0d
-	JL           blocks_av
+	JL           blocks_bn
 	VMOVUPD      Y1, (DI)
 	VBROADCASTSD hermiteConstant0<>+0(SB), Y3
 	VXORPD       Y0, Y0, Y0
@@ -570,7 +1317,7 @@ first_ay:
 	VCMPPD       $0x1e, Y0, Y2, Y2
 	VANDPD       Y2, Y1, Y1
 
-roots_az:
+roots_br:
 	SUBQ    DX, R10
 	VMOVUPD (R10), Y2
 	VADDPD  Y2, Y1, Y1
@@ -578,11 +1325,11 @@ roots_az:
 	VMOVUPD Y2, (R10)
 	DECQ    R11
 	CMPQ    R11, $0x01
-	JG      roots_az
-	ADDQ    $0x20, AX
-	ADDQ    $0x20, CX
-	ADDQ    $0x20, SI
-	ADDQ    $0x20, DI
+	JG      roots_br
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	ADDQ    $0x00000020, SI
+	ADDQ    $0x00000020, DI
 	SUBQ    $0x04, R8
 	JMP     group1
 
@@ -605,9 +1352,9 @@ group2:
 	CMPQ         R8, $0x08
 	JLT          group2_none
 	VBROADCASTSD hermiteConstant0<>+0(SB), Y3
-	VBROADCASTSD hermiteConstant1<>+0(SB), Y7
-	VBROADCASTSD hermiteConstant2<>+0(SB), Y5
-	VBROADCASTSD hermiteConstant3<>+0(SB), Y9
+	VBROADCASTSD hermiteConstant2<>+0(SB), Y7
+	VBROADCASTSD hermiteConstant3<>+0(SB), Y5
+	VBROADCASTSD hermiteConstant4<>+0(SB), Y9
 	VMOVUPD      (BX), Y0
 	VADDPD       Y7, Y0, Y0
 	VDIVPD       Y0, Y3, Y0
@@ -627,7 +1374,7 @@ group2:
 	MOVQ         DI, R9
 	MOVQ         $0x0000001e, R10
 
-horner_ba:
+horner_bs:
 	VBROADCASTSD (R9), Y10
 	VFMADD213PD  Y10, Y2, Y4
 	VFMADD213PD  Y10, Y3, Y5
@@ -639,7 +1386,7 @@ horner_ba:
 	VFMADD213PD  Y10, Y3, Y9
 	ADDQ         $0x18, R9
 	DECQ         R10
-	JNZ          horner_ba
+	JNZ          horner_bs
 	VMOVUPD      (SI), Y2
 	VMULPD       Y4, Y0, Y4
 	VMULPD       Y4, Y2, Y2
@@ -660,11 +1407,11 @@ horner_ba:
 	VMULPD       Y9, Y1, Y9
 	VMULPD       Y9, Y0, Y0
 	VMOVUPD      Y0, 32(DX)
-	ADDQ         $0x40, AX
-	ADDQ         $0x40, CX
-	ADDQ         $0x40, DX
-	ADDQ         $0x40, BX
-	ADDQ         $0x40, SI
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, CX
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000040, BX
+	ADDQ         $0x00000040, SI
 	SUBQ         $0x08, R8
 	JMP          group2
 
@@ -673,9 +1420,9 @@ group1:
 	CMPQ         R8, $0x04
 	JLT          group1_none
 	VBROADCASTSD hermiteConstant0<>+0(SB), Y1
-	VBROADCASTSD hermiteConstant1<>+0(SB), Y3
-	VBROADCASTSD hermiteConstant2<>+0(SB), Y2
-	VBROADCASTSD hermiteConstant3<>+0(SB), Y4
+	VBROADCASTSD hermiteConstant2<>+0(SB), Y3
+	VBROADCASTSD hermiteConstant3<>+0(SB), Y2
+	VBROADCASTSD hermiteConstant4<>+0(SB), Y4
 	VMOVUPD      (BX), Y0
 	VADDPD       Y3, Y0, Y0
 	VDIVPD       Y0, Y1, Y0
@@ -687,7 +1434,7 @@ group1:
 	MOVQ         DI, R9
 	MOVQ         $0x0000001e, R10
 
-horner_bb:
+horner_bt:
 	VBROADCASTSD (R9), Y5
 	VFMADD213PD  Y5, Y1, Y2
 	VBROADCASTSD 8(R9), Y5
@@ -696,7 +1443,7 @@ horner_bb:
 	VFMADD213PD  Y5, Y1, Y4
 	ADDQ         $0x18, R9
 	DECQ         R10
-	JNZ          horner_bb
+	JNZ          horner_bt
 	VMOVUPD      (SI), Y1
 	VMULPD       Y2, Y0, Y2
 	VMULPD       Y2, Y1, Y1
@@ -707,11 +1454,11 @@ horner_bb:
 	VMULPD       Y4, Y0, Y4
 	VMULPD       Y4, Y1, Y1
 	VMOVUPD      Y1, (DX)
-	ADDQ         $0x20, AX
-	ADDQ         $0x20, CX
-	ADDQ         $0x20, DX
-	ADDQ         $0x20, BX
-	ADDQ         $0x20, SI
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000020, BX
+	ADDQ         $0x00000020, SI
 	SUBQ         $0x04, R8
 	JMP          group1
 

@@ -1,7 +1,7 @@
 // Command hermite writes the loops over the units of a layer: the recurrence
 // of their Hermite coefficients, the tails of those, and the moments of
 // half-lines. The Go functions of the same names in package kernel define them,
-// down to the last bit.
+// down to the last bit but for the roots.
 package main
 
 import (
@@ -35,7 +35,7 @@ func columns(v isa, n Register, ptrs []Register, body func(vectors int)) {
 		v.begin(n, vectors, name+"_none")
 		body(vectors)
 		for _, p := range ptrs {
-			ADDQ(Imm(uint64(vectors*v.bytes())), p)
+			ADDQ(U32(vectors*v.bytes()), p)
 		}
 		SUBQ(Imm(uint64(vectors*v.bytes()/8)), n)
 		JMP(LabelRef(name))
@@ -71,28 +71,27 @@ func hermite(v isa) {
 		JZ(LabelRef(plain))
 		for _, name := range []string{adding, plain} {
 			Label(name)
-			t, x := v.registers(vectors), v.registers(vectors)
-			for i := range vectors {
-				if name == adding {
-					v.load(i, row, x[i])
-					VADDPD(p[i], x[i], x[i])
-					v.store(i, x[i], row)
-				} else {
-					v.store(i, p[i], row)
+			for range 2 { // after which p and prev have their registers again
+				for i := range vectors {
+					t := v.registers(1)[0]
+					if name == adding {
+						v.load(i, row, t)
+						VADDPD(p[i], t, t)
+						v.store(i, t, row)
+					} else {
+						v.store(i, p[i], row)
+					}
+					v.times(Mem{Base: step}, a[i], t)
+					v.times(Mem{Base: step, Disp: 8}, prev[i], prev[i])
+					VFMSUB231PD(t, p[i], prev[i]) // t p - prev
 				}
-				v.times(Mem{Base: step}, a[i], t[i])
-				v.times(Mem{Base: step, Disp: 8}, prev[i], x[i])
-				VMOVAPD(p[i], prev[i])
-				VFMSUB213PD(x[i], p[i], t[i]) // t p - x
-				VMOVAPD(t[i], p[i])
+				p, prev = prev, p
+				ADDQ(stride, row)
+				ADDQ(Imm(16), step)
+				DECQ(left)
+				JZ(LabelRef(done))
 			}
-			ADDQ(stride, row)
-			ADDQ(Imm(16), step)
-			DECQ(left)
-			JNZ(LabelRef(name))
-			if name == adding {
-				JMP(LabelRef(done))
-			}
+			JMP(LabelRef(name))
 		}
 		Label(done)
 	})
@@ -161,7 +160,7 @@ func tails(v isa) {
 		for i := range vectors {
 			v.load(i, out, x[i])
 			VADDPD(x[i], rest[i], rest[i])
-			VSQRTPD(rest[i], x[i])
+			v.root(rest[i], x[i])
 			v.store(i, x[i], out)
 		}
 		DECQ(block)
