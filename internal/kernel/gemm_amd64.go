@@ -12,7 +12,7 @@ import (
 //go:generate go -C ../_gen run ./gemm -out ../kernel/gemm_amd64.s -stubs ../kernel/gemm_stubs_amd64.go -pkg kernel
 
 func (p *product[T]) run(ctx context.Context, threads int) error {
-	if isa := cpu.Current(); isa != cpu.Generic {
+	if isa := cpu.Current(); isa != cpu.Generic && !external {
 		return p.runPacked(ctx, threads, isa)
 	}
 	return p.runGeneric(ctx, threads)

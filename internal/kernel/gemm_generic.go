@@ -4,21 +4,10 @@ import (
 	"context"
 
 	"gonum.org/v1/gonum/blas"
-	"gonum.org/v1/gonum/blas/blas32"
-	"gonum.org/v1/gonum/blas/blas64"
 )
 
-// Tiles of the portable product: genericRows x genericCols of the result,
-// genericDepth of the inner dimension at a time, so that a panel of b stays in
-// the second-level cache. They are below the size from which gonum starts
-// threads of its own.
-const (
-	genericRows  = 64
-	genericCols  = 192
-	genericDepth = 256
-)
-
-// runGeneric computes the product by gonum's, tile by tile.
+// runGeneric computes the product tile by tile with gonum's, or with that of a
+// library chosen by a build tag.
 func (p *product[T]) runGeneric(ctx context.Context, threads int) error {
 	tr, tc := ceil(p.dst.rows, genericRows), ceil(p.dst.cols, genericCols)
 	if threads > 1 && tr*tc > 1 {
@@ -97,11 +86,11 @@ func gonum[T float](c, a, b matrix[T], op blas.Transpose, add bool) {
 	switch c := any(c).(type) {
 	case matrix[float64]:
 		a, b := any(a).(matrix[float64]), any(b).(matrix[float64])
-		blas64.Implementation().Dgemm(blas.NoTrans, op, c.rows, c.cols, a.cols, 1,
+		implementation64().Dgemm(blas.NoTrans, op, c.rows, c.cols, a.cols, 1,
 			a.data, a.stride, b.data, b.stride, float64(beta), c.data, c.stride)
 	case matrix[float32]:
 		a, b := any(a).(matrix[float32]), any(b).(matrix[float32])
-		blas32.Implementation().Sgemm(blas.NoTrans, op, c.rows, c.cols, a.cols, 1,
+		implementation32().Sgemm(blas.NoTrans, op, c.rows, c.cols, a.cols, 1,
 			a.data, a.stride, b.data, b.stride, float32(beta), c.data, c.stride)
 	}
 }

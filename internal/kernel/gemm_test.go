@@ -456,12 +456,12 @@ func (c *countdown) Err() error {
 // TestCancelledInside: a product that has begun ends before its last tile.
 func TestCancelledInside(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
-	a := random(rng, 400, 400)
+	a := random(rng, 1200, 1200)
 	eachISA(t, func(t *testing.T) {
 		for _, threads := range []int{1, 2} {
 			ctx := &countdown{Context: context.Background()}
 			ctx.n.Store(5)
-			dst := random(rng, 400, 400)
+			dst := random(rng, 1200, 1200)
 			if err := MulTo(ctx, threads, dst, a, a, false); err != context.Canceled {
 				t.Errorf("%d threads: got %v, want %v", threads, err, context.Canceled)
 			}
