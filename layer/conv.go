@@ -27,6 +27,8 @@ type Conv struct {
 	overlaps                bool // two outputs meet an input position
 	inputs                  [1]int
 	packed                  func() []float64 // w as TapsTo takes it, made once
+	ring                    int              // positions that a panel of columns holds
+	slots                   []int            // where they are in it, as at
 }
 
 // NewConv returns the convolution of (batch, inC, positions) to (batch, outC,
@@ -69,6 +71,13 @@ func NewConv(w, bias []float64, at []int, batch, groups, outC, inC, positions, t
 		return nil, err
 	}
 	c.packed = sync.OnceValue(c.pack)
+	c.ring = c.window()
+	c.slots = make([]int, len(at))
+	for i, q := range at {
+		if c.slots[i] = q; q >= 0 {
+			c.slots[i] = q % c.ring
+		}
+	}
 	return c, nil
 }
 

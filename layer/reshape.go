@@ -9,6 +9,7 @@ import (
 // storage, so it costs nothing.
 type Reshape struct {
 	diagonal
+	inputs [1]int
 }
 
 // NewReshape returns the rule y = x for vectors of length n.
@@ -16,14 +17,14 @@ func NewReshape(n int) (*Reshape, error) {
 	if _, err := broadcast("", nil, n); err != nil {
 		return nil, err
 	}
-	return &Reshape{diagonal{n: n}}, nil
+	return &Reshape{diagonal{n: n}, [1]int{n}}, nil
 }
 
 // Name implements Rule.
 func (r *Reshape) Name() string { return "reshape" }
 
 // Inputs implements Rule.
-func (r *Reshape) Inputs() []int { return []int{r.n} }
+func (r *Reshape) Inputs() []int { return r.inputs[:] }
 
 // OutputLen implements Rule.
 func (r *Reshape) OutputLen() int { return r.n }

@@ -16,6 +16,7 @@ import (
 type Scale struct {
 	diagonal           // s
 	shift    []float64 // (n), or nil for 0
+	inputs   [1]int
 }
 
 // NewScale returns the rule y = scale o x + shift for vectors of length n.
@@ -30,7 +31,7 @@ func NewScale(scale, shift []float64, n int) (*Scale, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Scale{diagonal: diagonal{n: n, d: s}, shift: t}, nil
+	return &Scale{diagonal: diagonal{n: n, d: s}, shift: t, inputs: [1]int{n}}, nil
 }
 
 func broadcast(what string, x []float64, n int) ([]float64, error) {
@@ -72,7 +73,7 @@ func (s *Scale) Name() string {
 }
 
 // Inputs implements Rule.
-func (s *Scale) Inputs() []int { return []int{s.n} }
+func (s *Scale) Inputs() []int { return s.inputs[:] }
 
 // OutputLen implements Rule.
 func (s *Scale) OutputLen() int { return s.n }

@@ -1,42 +1,54 @@
 package kernel
 
-// Lanes is the number of columns (or rows) of a covariance that are convolved
-// side by side.
-const Lanes = 32
+import "unsafe"
 
-// TapRows is the number of output channels that TapsTo computes at a time, at
-// best.
-const TapRows = 14
+// A convolution of columns of a covariance is computed by rows of lanes: a lane
+// is one column.
+const (
+	// LaneStep is the number of lanes that TapsTo computes at a time: x and y
+	// have room for a multiple of it.
+	LaneStep = 16
+	// TapRows is the number of output channels that it computes at a time, at
+	// best.
+	TapRows = 14
+)
+
+// Lanes are rows of float64, Stride apart.
+type Lanes struct {
+	Data   []float64
+	Stride int
+}
 
 // TapsTo computes one output position of a convolution, for several of its
-// channels and for Lanes columns of a covariance:
+// channels and columns of a covariance:
 //
 //	y[r,:] = sum_t sum_c w[t,c,r] x[at[t],c,:],
 //
-// where x is (positions, depth, Lanes), w (taps, depth, stride), of which the
-// first rows are used, and y (rows, Lanes). A tap at -1, in the padding, adds
-// nothing. Only the first lanes need be computed, and are on all paths.
-func TapsTo(y, x, w []float64, at []int, depth, stride, rows, lanes int) {
-	_, _ = y[rows*Lanes-1], w[len(at)*depth*stride-stride+rows-1]
-	if len(at) == 0 || depth < 1 || rows < 1 || lanes > Lanes {
+// where x is (positions, depth, lanes), w (taps, depth, rows) and y (rows,
+// lanes). A tap at -1, in the padding, adds nothing. What lies beyond lanes, up
+// to a multiple of LaneStep, is read and written too, to no purpose.
+func TapsTo(y, x, w Lanes, at []int, depth, rows, lanes int) {
+	if rows < 1 || depth < 1 || len(at) == 0 || lanes < 1 {
 		panic(badShape)
 	}
-	if !tapsVectors(y, x, w, at, depth, stride, rows, lanes) {
-		tapsPlain(y, x, w, at, depth, stride, rows, lanes)
+	full := (lanes + LaneStep - 1) / LaneStep * LaneStep
+	_, _ = y.Data[(rows-1)*y.Stride+full-1], w.Data[(len(at)*depth-1)*w.Stride+rows-1]
+	if !tapsVectors(y, x, w, at, depth, rows, lanes) {
+		tapsPlain(y, x, w, at, depth, rows, lanes)
 	}
 }
 
 // tapsPlain is the definition of TapsTo.
-func tapsPlain(y, x, w []float64, at []int, depth, stride, rows, lanes int) {
+func tapsPlain(y, x, w Lanes, at []int, depth, rows, lanes int) {
 	for r := range rows {
-		yr := y[r*Lanes:][:lanes]
+		yr := y.Data[r*y.Stride:][:lanes]
 		clear(yr)
 		for t, q := range at {
 			if q < 0 {
 				continue
 			}
 			for c := range depth {
-				v, xc := w[(t*depth+c)*stride+r], x[(q*depth+c)*Lanes:][:len(yr)]
+				v, xc := w.Data[(t*depth+c)*w.Stride+r], x.Data[(q*depth+c)*x.Stride:][:len(yr)]
 				for l := range yr {
 					yr[l] += v * xc[l]
 				}
@@ -45,7 +57,19 @@ func tapsPlain(y, x, w []float64, at []int, depth, stride, rows, lanes int) {
 	}
 }
 
-// TransposeTo writes src' to dst, which does not overlap it.
-func TransposeTo(dst, src []float64, dstStride, srcStride, rows, cols int) {
-	transposeTo(matrix[float64]{cols, rows, dstStride, dst}, matrix[float64]{rows, cols, srcStride, src})
+// TransposeTo writes src', (lanes of src, rows), to dst, which does not overlap
+// it.
+func TransposeTo(dst, src Lanes, rows, lanes int) {
+	transposeTo(matrix[float64]{lanes, rows, dst.Stride, dst.Data}, matrix[float64]{rows, lanes, src.Stride, src.Data})
+}
+
+// Prefetch tells the processor that rows of cols values, stride apart, will be
+// read soon.
+func Prefetch[T float](data []T, stride, rows, cols int) {
+	if rows < 1 || cols < 1 {
+		return
+	}
+	_ = data[(rows-1)*stride+cols-1]
+	size := int(unsafe.Sizeof(data[0]))
+	prefetchLines((*byte)(unsafe.Pointer(&data[0])), stride*size, rows, cols*size)
 }

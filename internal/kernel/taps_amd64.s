@@ -4,47 +4,52 @@
 
 #include "textflag.h"
 
-// func tapsAVX512(y *float64, x *float64, w *float64, at *int, taps int, depth int, ws int, rows int)
+// func tapsAVX512(y *float64, x *float64, w *float64, at *int, taps int, depth int, ys int, xs int, ws int, rows int, vectors int)
 // Requires: AVX, AVX512F
-TEXT ·tapsAVX512(SB), NOSPLIT, $0-64
+TEXT ·tapsAVX512(SB), NOSPLIT, $0-88
 	MOVQ   y+0(FP), DI
 	MOVQ   x+8(FP), SI
 	MOVQ   w+16(FP), DX
 	MOVQ   at+24(FP), CX
 	MOVQ   taps+32(FP), R8
 	MOVQ   depth+40(FP), R9
-	MOVQ   ws+48(FP), R10
-	MOVQ   rows+56(FP), AX
+	MOVQ   ys+48(FP), R15
+	MOVQ   xs+56(FP), R11
+	MOVQ   ws+64(FP), R10
 	MOVQ   R9, R12
 	IMULQ  R10, R12
-	MOVQ   R9, R11
-	SHLQ   $0x08, R11
+	MOVQ   R9, R14
+	IMULQ  R11, R14
+	MOVQ   vectors+80(FP), BX
+	MOVQ   rows+72(FP), AX
+	CMPQ   BX, $0x04
+	JEQ    wide
 	CMPQ   AX, $0x01
-	JEQ    rows1
+	JEQ    rows1x2
 	CMPQ   AX, $0x02
-	JEQ    rows2
+	JEQ    rows2x2
 	CMPQ   AX, $0x03
-	JEQ    rows3
+	JEQ    rows3x2
 	CMPQ   AX, $0x04
-	JEQ    rows4
+	JEQ    rows4x2
 	CMPQ   AX, $0x05
-	JEQ    rows5
+	JEQ    rows5x2
 	CMPQ   AX, $0x06
-	JEQ    rows6
+	JEQ    rows6x2
 	CMPQ   AX, $0x07
-	JEQ    rows7
+	JEQ    rows7x2
 	CMPQ   AX, $0x08
-	JEQ    rows8
+	JEQ    rows8x2
 	CMPQ   AX, $0x09
-	JEQ    rows9
+	JEQ    rows9x2
 	CMPQ   AX, $0x0a
-	JEQ    rows10
+	JEQ    rows10x2
 	CMPQ   AX, $0x0b
-	JEQ    rows11
+	JEQ    rows11x2
 	CMPQ   AX, $0x0c
-	JEQ    rows12
+	JEQ    rows12x2
 	CMPQ   AX, $0x0d
-	JEQ    rows13
+	JEQ    rows13x2
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -74,19 +79,19 @@ TEXT ·tapsAVX512(SB), NOSPLIT, $0-64
 	VPXORQ Z26, Z26, Z26
 	VPXORQ Z27, Z27, Z27
 
-tap14:
+tap14x2:
 	MOVQ  (CX), R13
 	ADDQ  $0x08, CX
 	TESTQ R13, R13
-	JS    padding14
-	IMULQ R11, R13
+	JS    padding14x2
+	IMULQ R14, R13
 	ADDQ  SI, R13
 	MOVQ  R9, BX
 
-channel14:
+channel14x2:
 	VMOVUPD      (R13), Z28
 	VMOVUPD      64(R13), Z29
-	ADDQ         $0x00000100, R13
+	ADDQ         R11, R13
 	VBROADCASTSD (DX), Z30
 	VFMADD231PD  Z28, Z30, Z0
 	VFMADD231PD  Z29, Z30, Z1
@@ -131,49 +136,63 @@ channel14:
 	VFMADD231PD  Z29, Z31, Z27
 	ADDQ         R10, DX
 	DECQ         BX
-	JNZ          channel14
+	JNZ          channel14x2
 	DECQ         R8
-	JNZ          tap14
-	JMP          store14
+	JNZ          tap14x2
+	JMP          store14x2
 
-padding14:
+padding14x2:
 	ADDQ R12, DX
 	DECQ R8
-	JNZ  tap14
+	JNZ  tap14x2
 
-store14:
+store14x2:
 	VMOVUPD Z0, (DI)
 	VMOVUPD Z1, 64(DI)
-	VMOVUPD Z2, 256(DI)
-	VMOVUPD Z3, 320(DI)
-	VMOVUPD Z4, 512(DI)
-	VMOVUPD Z5, 576(DI)
-	VMOVUPD Z6, 768(DI)
-	VMOVUPD Z7, 832(DI)
-	VMOVUPD Z8, 1024(DI)
-	VMOVUPD Z9, 1088(DI)
-	VMOVUPD Z10, 1280(DI)
-	VMOVUPD Z11, 1344(DI)
-	VMOVUPD Z12, 1536(DI)
-	VMOVUPD Z13, 1600(DI)
-	VMOVUPD Z14, 1792(DI)
-	VMOVUPD Z15, 1856(DI)
-	VMOVUPD Z16, 2048(DI)
-	VMOVUPD Z17, 2112(DI)
-	VMOVUPD Z18, 2304(DI)
-	VMOVUPD Z19, 2368(DI)
-	VMOVUPD Z20, 2560(DI)
-	VMOVUPD Z21, 2624(DI)
-	VMOVUPD Z22, 2816(DI)
-	VMOVUPD Z23, 2880(DI)
-	VMOVUPD Z24, 3072(DI)
-	VMOVUPD Z25, 3136(DI)
-	VMOVUPD Z26, 3328(DI)
-	VMOVUPD Z27, 3392(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z2, (DI)
+	VMOVUPD Z3, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z4, (DI)
+	VMOVUPD Z5, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z6, (DI)
+	VMOVUPD Z7, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z8, (DI)
+	VMOVUPD Z9, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z10, (DI)
+	VMOVUPD Z11, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z12, (DI)
+	VMOVUPD Z13, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z14, (DI)
+	VMOVUPD Z15, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z16, (DI)
+	VMOVUPD Z17, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z18, (DI)
+	VMOVUPD Z19, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z20, (DI)
+	VMOVUPD Z21, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z22, (DI)
+	VMOVUPD Z23, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z24, (DI)
+	VMOVUPD Z25, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z26, (DI)
+	VMOVUPD Z27, 64(DI)
+	ADDQ    R15, DI
 	VZEROUPPER
 	RET
 
-rows13:
+rows13x2:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -201,19 +220,19 @@ rows13:
 	VPXORQ Z24, Z24, Z24
 	VPXORQ Z25, Z25, Z25
 
-tap13:
+tap13x2:
 	MOVQ  (CX), R13
 	ADDQ  $0x08, CX
 	TESTQ R13, R13
-	JS    padding13
-	IMULQ R11, R13
+	JS    padding13x2
+	IMULQ R14, R13
 	ADDQ  SI, R13
 	MOVQ  R9, BX
 
-channel13:
+channel13x2:
 	VMOVUPD      (R13), Z26
 	VMOVUPD      64(R13), Z27
-	ADDQ         $0x00000100, R13
+	ADDQ         R11, R13
 	VBROADCASTSD (DX), Z28
 	VFMADD231PD  Z26, Z28, Z0
 	VFMADD231PD  Z27, Z28, Z1
@@ -255,47 +274,60 @@ channel13:
 	VFMADD231PD  Z27, Z28, Z25
 	ADDQ         R10, DX
 	DECQ         BX
-	JNZ          channel13
+	JNZ          channel13x2
 	DECQ         R8
-	JNZ          tap13
-	JMP          store13
+	JNZ          tap13x2
+	JMP          store13x2
 
-padding13:
+padding13x2:
 	ADDQ R12, DX
 	DECQ R8
-	JNZ  tap13
+	JNZ  tap13x2
 
-store13:
+store13x2:
 	VMOVUPD Z0, (DI)
 	VMOVUPD Z1, 64(DI)
-	VMOVUPD Z2, 256(DI)
-	VMOVUPD Z3, 320(DI)
-	VMOVUPD Z4, 512(DI)
-	VMOVUPD Z5, 576(DI)
-	VMOVUPD Z6, 768(DI)
-	VMOVUPD Z7, 832(DI)
-	VMOVUPD Z8, 1024(DI)
-	VMOVUPD Z9, 1088(DI)
-	VMOVUPD Z10, 1280(DI)
-	VMOVUPD Z11, 1344(DI)
-	VMOVUPD Z12, 1536(DI)
-	VMOVUPD Z13, 1600(DI)
-	VMOVUPD Z14, 1792(DI)
-	VMOVUPD Z15, 1856(DI)
-	VMOVUPD Z16, 2048(DI)
-	VMOVUPD Z17, 2112(DI)
-	VMOVUPD Z18, 2304(DI)
-	VMOVUPD Z19, 2368(DI)
-	VMOVUPD Z20, 2560(DI)
-	VMOVUPD Z21, 2624(DI)
-	VMOVUPD Z22, 2816(DI)
-	VMOVUPD Z23, 2880(DI)
-	VMOVUPD Z24, 3072(DI)
-	VMOVUPD Z25, 3136(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z2, (DI)
+	VMOVUPD Z3, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z4, (DI)
+	VMOVUPD Z5, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z6, (DI)
+	VMOVUPD Z7, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z8, (DI)
+	VMOVUPD Z9, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z10, (DI)
+	VMOVUPD Z11, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z12, (DI)
+	VMOVUPD Z13, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z14, (DI)
+	VMOVUPD Z15, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z16, (DI)
+	VMOVUPD Z17, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z18, (DI)
+	VMOVUPD Z19, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z20, (DI)
+	VMOVUPD Z21, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z22, (DI)
+	VMOVUPD Z23, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z24, (DI)
+	VMOVUPD Z25, 64(DI)
+	ADDQ    R15, DI
 	VZEROUPPER
 	RET
 
-rows12:
+rows12x2:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -321,19 +353,19 @@ rows12:
 	VPXORQ Z22, Z22, Z22
 	VPXORQ Z23, Z23, Z23
 
-tap12:
+tap12x2:
 	MOVQ  (CX), R13
 	ADDQ  $0x08, CX
 	TESTQ R13, R13
-	JS    padding12
-	IMULQ R11, R13
+	JS    padding12x2
+	IMULQ R14, R13
 	ADDQ  SI, R13
 	MOVQ  R9, BX
 
-channel12:
+channel12x2:
 	VMOVUPD      (R13), Z24
 	VMOVUPD      64(R13), Z25
-	ADDQ         $0x00000100, R13
+	ADDQ         R11, R13
 	VBROADCASTSD (DX), Z26
 	VFMADD231PD  Z24, Z26, Z0
 	VFMADD231PD  Z25, Z26, Z1
@@ -372,45 +404,57 @@ channel12:
 	VFMADD231PD  Z25, Z27, Z23
 	ADDQ         R10, DX
 	DECQ         BX
-	JNZ          channel12
+	JNZ          channel12x2
 	DECQ         R8
-	JNZ          tap12
-	JMP          store12
+	JNZ          tap12x2
+	JMP          store12x2
 
-padding12:
+padding12x2:
 	ADDQ R12, DX
 	DECQ R8
-	JNZ  tap12
+	JNZ  tap12x2
 
-store12:
+store12x2:
 	VMOVUPD Z0, (DI)
 	VMOVUPD Z1, 64(DI)
-	VMOVUPD Z2, 256(DI)
-	VMOVUPD Z3, 320(DI)
-	VMOVUPD Z4, 512(DI)
-	VMOVUPD Z5, 576(DI)
-	VMOVUPD Z6, 768(DI)
-	VMOVUPD Z7, 832(DI)
-	VMOVUPD Z8, 1024(DI)
-	VMOVUPD Z9, 1088(DI)
-	VMOVUPD Z10, 1280(DI)
-	VMOVUPD Z11, 1344(DI)
-	VMOVUPD Z12, 1536(DI)
-	VMOVUPD Z13, 1600(DI)
-	VMOVUPD Z14, 1792(DI)
-	VMOVUPD Z15, 1856(DI)
-	VMOVUPD Z16, 2048(DI)
-	VMOVUPD Z17, 2112(DI)
-	VMOVUPD Z18, 2304(DI)
-	VMOVUPD Z19, 2368(DI)
-	VMOVUPD Z20, 2560(DI)
-	VMOVUPD Z21, 2624(DI)
-	VMOVUPD Z22, 2816(DI)
-	VMOVUPD Z23, 2880(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z2, (DI)
+	VMOVUPD Z3, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z4, (DI)
+	VMOVUPD Z5, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z6, (DI)
+	VMOVUPD Z7, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z8, (DI)
+	VMOVUPD Z9, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z10, (DI)
+	VMOVUPD Z11, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z12, (DI)
+	VMOVUPD Z13, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z14, (DI)
+	VMOVUPD Z15, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z16, (DI)
+	VMOVUPD Z17, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z18, (DI)
+	VMOVUPD Z19, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z20, (DI)
+	VMOVUPD Z21, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z22, (DI)
+	VMOVUPD Z23, 64(DI)
+	ADDQ    R15, DI
 	VZEROUPPER
 	RET
 
-rows11:
+rows11x2:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -434,19 +478,19 @@ rows11:
 	VPXORQ Z20, Z20, Z20
 	VPXORQ Z21, Z21, Z21
 
-tap11:
+tap11x2:
 	MOVQ  (CX), R13
 	ADDQ  $0x08, CX
 	TESTQ R13, R13
-	JS    padding11
-	IMULQ R11, R13
+	JS    padding11x2
+	IMULQ R14, R13
 	ADDQ  SI, R13
 	MOVQ  R9, BX
 
-channel11:
+channel11x2:
 	VMOVUPD      (R13), Z22
 	VMOVUPD      64(R13), Z23
-	ADDQ         $0x00000100, R13
+	ADDQ         R11, R13
 	VBROADCASTSD (DX), Z24
 	VFMADD231PD  Z22, Z24, Z0
 	VFMADD231PD  Z23, Z24, Z1
@@ -482,43 +526,54 @@ channel11:
 	VFMADD231PD  Z23, Z24, Z21
 	ADDQ         R10, DX
 	DECQ         BX
-	JNZ          channel11
+	JNZ          channel11x2
 	DECQ         R8
-	JNZ          tap11
-	JMP          store11
+	JNZ          tap11x2
+	JMP          store11x2
 
-padding11:
+padding11x2:
 	ADDQ R12, DX
 	DECQ R8
-	JNZ  tap11
+	JNZ  tap11x2
 
-store11:
+store11x2:
 	VMOVUPD Z0, (DI)
 	VMOVUPD Z1, 64(DI)
-	VMOVUPD Z2, 256(DI)
-	VMOVUPD Z3, 320(DI)
-	VMOVUPD Z4, 512(DI)
-	VMOVUPD Z5, 576(DI)
-	VMOVUPD Z6, 768(DI)
-	VMOVUPD Z7, 832(DI)
-	VMOVUPD Z8, 1024(DI)
-	VMOVUPD Z9, 1088(DI)
-	VMOVUPD Z10, 1280(DI)
-	VMOVUPD Z11, 1344(DI)
-	VMOVUPD Z12, 1536(DI)
-	VMOVUPD Z13, 1600(DI)
-	VMOVUPD Z14, 1792(DI)
-	VMOVUPD Z15, 1856(DI)
-	VMOVUPD Z16, 2048(DI)
-	VMOVUPD Z17, 2112(DI)
-	VMOVUPD Z18, 2304(DI)
-	VMOVUPD Z19, 2368(DI)
-	VMOVUPD Z20, 2560(DI)
-	VMOVUPD Z21, 2624(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z2, (DI)
+	VMOVUPD Z3, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z4, (DI)
+	VMOVUPD Z5, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z6, (DI)
+	VMOVUPD Z7, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z8, (DI)
+	VMOVUPD Z9, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z10, (DI)
+	VMOVUPD Z11, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z12, (DI)
+	VMOVUPD Z13, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z14, (DI)
+	VMOVUPD Z15, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z16, (DI)
+	VMOVUPD Z17, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z18, (DI)
+	VMOVUPD Z19, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z20, (DI)
+	VMOVUPD Z21, 64(DI)
+	ADDQ    R15, DI
 	VZEROUPPER
 	RET
 
-rows10:
+rows10x2:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -540,19 +595,19 @@ rows10:
 	VPXORQ Z18, Z18, Z18
 	VPXORQ Z19, Z19, Z19
 
-tap10:
+tap10x2:
 	MOVQ  (CX), R13
 	ADDQ  $0x08, CX
 	TESTQ R13, R13
-	JS    padding10
-	IMULQ R11, R13
+	JS    padding10x2
+	IMULQ R14, R13
 	ADDQ  SI, R13
 	MOVQ  R9, BX
 
-channel10:
+channel10x2:
 	VMOVUPD      (R13), Z20
 	VMOVUPD      64(R13), Z21
-	ADDQ         $0x00000100, R13
+	ADDQ         R11, R13
 	VBROADCASTSD (DX), Z22
 	VFMADD231PD  Z20, Z22, Z0
 	VFMADD231PD  Z21, Z22, Z1
@@ -585,41 +640,51 @@ channel10:
 	VFMADD231PD  Z21, Z23, Z19
 	ADDQ         R10, DX
 	DECQ         BX
-	JNZ          channel10
+	JNZ          channel10x2
 	DECQ         R8
-	JNZ          tap10
-	JMP          store10
+	JNZ          tap10x2
+	JMP          store10x2
 
-padding10:
+padding10x2:
 	ADDQ R12, DX
 	DECQ R8
-	JNZ  tap10
+	JNZ  tap10x2
 
-store10:
+store10x2:
 	VMOVUPD Z0, (DI)
 	VMOVUPD Z1, 64(DI)
-	VMOVUPD Z2, 256(DI)
-	VMOVUPD Z3, 320(DI)
-	VMOVUPD Z4, 512(DI)
-	VMOVUPD Z5, 576(DI)
-	VMOVUPD Z6, 768(DI)
-	VMOVUPD Z7, 832(DI)
-	VMOVUPD Z8, 1024(DI)
-	VMOVUPD Z9, 1088(DI)
-	VMOVUPD Z10, 1280(DI)
-	VMOVUPD Z11, 1344(DI)
-	VMOVUPD Z12, 1536(DI)
-	VMOVUPD Z13, 1600(DI)
-	VMOVUPD Z14, 1792(DI)
-	VMOVUPD Z15, 1856(DI)
-	VMOVUPD Z16, 2048(DI)
-	VMOVUPD Z17, 2112(DI)
-	VMOVUPD Z18, 2304(DI)
-	VMOVUPD Z19, 2368(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z2, (DI)
+	VMOVUPD Z3, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z4, (DI)
+	VMOVUPD Z5, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z6, (DI)
+	VMOVUPD Z7, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z8, (DI)
+	VMOVUPD Z9, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z10, (DI)
+	VMOVUPD Z11, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z12, (DI)
+	VMOVUPD Z13, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z14, (DI)
+	VMOVUPD Z15, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z16, (DI)
+	VMOVUPD Z17, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z18, (DI)
+	VMOVUPD Z19, 64(DI)
+	ADDQ    R15, DI
 	VZEROUPPER
 	RET
 
-rows9:
+rows9x2:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -639,19 +704,19 @@ rows9:
 	VPXORQ Z16, Z16, Z16
 	VPXORQ Z17, Z17, Z17
 
-tap9:
+tap9x2:
 	MOVQ  (CX), R13
 	ADDQ  $0x08, CX
 	TESTQ R13, R13
-	JS    padding9
-	IMULQ R11, R13
+	JS    padding9x2
+	IMULQ R14, R13
 	ADDQ  SI, R13
 	MOVQ  R9, BX
 
-channel9:
+channel9x2:
 	VMOVUPD      (R13), Z18
 	VMOVUPD      64(R13), Z19
-	ADDQ         $0x00000100, R13
+	ADDQ         R11, R13
 	VBROADCASTSD (DX), Z20
 	VFMADD231PD  Z18, Z20, Z0
 	VFMADD231PD  Z19, Z20, Z1
@@ -681,39 +746,48 @@ channel9:
 	VFMADD231PD  Z19, Z20, Z17
 	ADDQ         R10, DX
 	DECQ         BX
-	JNZ          channel9
+	JNZ          channel9x2
 	DECQ         R8
-	JNZ          tap9
-	JMP          store9
+	JNZ          tap9x2
+	JMP          store9x2
 
-padding9:
+padding9x2:
 	ADDQ R12, DX
 	DECQ R8
-	JNZ  tap9
+	JNZ  tap9x2
 
-store9:
+store9x2:
 	VMOVUPD Z0, (DI)
 	VMOVUPD Z1, 64(DI)
-	VMOVUPD Z2, 256(DI)
-	VMOVUPD Z3, 320(DI)
-	VMOVUPD Z4, 512(DI)
-	VMOVUPD Z5, 576(DI)
-	VMOVUPD Z6, 768(DI)
-	VMOVUPD Z7, 832(DI)
-	VMOVUPD Z8, 1024(DI)
-	VMOVUPD Z9, 1088(DI)
-	VMOVUPD Z10, 1280(DI)
-	VMOVUPD Z11, 1344(DI)
-	VMOVUPD Z12, 1536(DI)
-	VMOVUPD Z13, 1600(DI)
-	VMOVUPD Z14, 1792(DI)
-	VMOVUPD Z15, 1856(DI)
-	VMOVUPD Z16, 2048(DI)
-	VMOVUPD Z17, 2112(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z2, (DI)
+	VMOVUPD Z3, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z4, (DI)
+	VMOVUPD Z5, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z6, (DI)
+	VMOVUPD Z7, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z8, (DI)
+	VMOVUPD Z9, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z10, (DI)
+	VMOVUPD Z11, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z12, (DI)
+	VMOVUPD Z13, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z14, (DI)
+	VMOVUPD Z15, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z16, (DI)
+	VMOVUPD Z17, 64(DI)
+	ADDQ    R15, DI
 	VZEROUPPER
 	RET
 
-rows8:
+rows8x2:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -731,19 +805,19 @@ rows8:
 	VPXORQ Z14, Z14, Z14
 	VPXORQ Z15, Z15, Z15
 
-tap8:
+tap8x2:
 	MOVQ  (CX), R13
 	ADDQ  $0x08, CX
 	TESTQ R13, R13
-	JS    padding8
-	IMULQ R11, R13
+	JS    padding8x2
+	IMULQ R14, R13
 	ADDQ  SI, R13
 	MOVQ  R9, BX
 
-channel8:
+channel8x2:
 	VMOVUPD      (R13), Z16
 	VMOVUPD      64(R13), Z17
-	ADDQ         $0x00000100, R13
+	ADDQ         R11, R13
 	VBROADCASTSD (DX), Z18
 	VFMADD231PD  Z16, Z18, Z0
 	VFMADD231PD  Z17, Z18, Z1
@@ -770,37 +844,45 @@ channel8:
 	VFMADD231PD  Z17, Z19, Z15
 	ADDQ         R10, DX
 	DECQ         BX
-	JNZ          channel8
+	JNZ          channel8x2
 	DECQ         R8
-	JNZ          tap8
-	JMP          store8
+	JNZ          tap8x2
+	JMP          store8x2
 
-padding8:
+padding8x2:
 	ADDQ R12, DX
 	DECQ R8
-	JNZ  tap8
+	JNZ  tap8x2
 
-store8:
+store8x2:
 	VMOVUPD Z0, (DI)
 	VMOVUPD Z1, 64(DI)
-	VMOVUPD Z2, 256(DI)
-	VMOVUPD Z3, 320(DI)
-	VMOVUPD Z4, 512(DI)
-	VMOVUPD Z5, 576(DI)
-	VMOVUPD Z6, 768(DI)
-	VMOVUPD Z7, 832(DI)
-	VMOVUPD Z8, 1024(DI)
-	VMOVUPD Z9, 1088(DI)
-	VMOVUPD Z10, 1280(DI)
-	VMOVUPD Z11, 1344(DI)
-	VMOVUPD Z12, 1536(DI)
-	VMOVUPD Z13, 1600(DI)
-	VMOVUPD Z14, 1792(DI)
-	VMOVUPD Z15, 1856(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z2, (DI)
+	VMOVUPD Z3, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z4, (DI)
+	VMOVUPD Z5, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z6, (DI)
+	VMOVUPD Z7, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z8, (DI)
+	VMOVUPD Z9, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z10, (DI)
+	VMOVUPD Z11, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z12, (DI)
+	VMOVUPD Z13, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z14, (DI)
+	VMOVUPD Z15, 64(DI)
+	ADDQ    R15, DI
 	VZEROUPPER
 	RET
 
-rows7:
+rows7x2:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -816,19 +898,19 @@ rows7:
 	VPXORQ Z12, Z12, Z12
 	VPXORQ Z13, Z13, Z13
 
-tap7:
+tap7x2:
 	MOVQ  (CX), R13
 	ADDQ  $0x08, CX
 	TESTQ R13, R13
-	JS    padding7
-	IMULQ R11, R13
+	JS    padding7x2
+	IMULQ R14, R13
 	ADDQ  SI, R13
 	MOVQ  R9, BX
 
-channel7:
+channel7x2:
 	VMOVUPD      (R13), Z14
 	VMOVUPD      64(R13), Z15
-	ADDQ         $0x00000100, R13
+	ADDQ         R11, R13
 	VBROADCASTSD (DX), Z16
 	VFMADD231PD  Z14, Z16, Z0
 	VFMADD231PD  Z15, Z16, Z1
@@ -852,35 +934,42 @@ channel7:
 	VFMADD231PD  Z15, Z16, Z13
 	ADDQ         R10, DX
 	DECQ         BX
-	JNZ          channel7
+	JNZ          channel7x2
 	DECQ         R8
-	JNZ          tap7
-	JMP          store7
+	JNZ          tap7x2
+	JMP          store7x2
 
-padding7:
+padding7x2:
 	ADDQ R12, DX
 	DECQ R8
-	JNZ  tap7
+	JNZ  tap7x2
 
-store7:
+store7x2:
 	VMOVUPD Z0, (DI)
 	VMOVUPD Z1, 64(DI)
-	VMOVUPD Z2, 256(DI)
-	VMOVUPD Z3, 320(DI)
-	VMOVUPD Z4, 512(DI)
-	VMOVUPD Z5, 576(DI)
-	VMOVUPD Z6, 768(DI)
-	VMOVUPD Z7, 832(DI)
-	VMOVUPD Z8, 1024(DI)
-	VMOVUPD Z9, 1088(DI)
-	VMOVUPD Z10, 1280(DI)
-	VMOVUPD Z11, 1344(DI)
-	VMOVUPD Z12, 1536(DI)
-	VMOVUPD Z13, 1600(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z2, (DI)
+	VMOVUPD Z3, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z4, (DI)
+	VMOVUPD Z5, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z6, (DI)
+	VMOVUPD Z7, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z8, (DI)
+	VMOVUPD Z9, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z10, (DI)
+	VMOVUPD Z11, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z12, (DI)
+	VMOVUPD Z13, 64(DI)
+	ADDQ    R15, DI
 	VZEROUPPER
 	RET
 
-rows6:
+rows6x2:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -894,19 +983,19 @@ rows6:
 	VPXORQ Z10, Z10, Z10
 	VPXORQ Z11, Z11, Z11
 
-tap6:
+tap6x2:
 	MOVQ  (CX), R13
 	ADDQ  $0x08, CX
 	TESTQ R13, R13
-	JS    padding6
-	IMULQ R11, R13
+	JS    padding6x2
+	IMULQ R14, R13
 	ADDQ  SI, R13
 	MOVQ  R9, BX
 
-channel6:
+channel6x2:
 	VMOVUPD      (R13), Z12
 	VMOVUPD      64(R13), Z13
-	ADDQ         $0x00000100, R13
+	ADDQ         R11, R13
 	VBROADCASTSD (DX), Z14
 	VFMADD231PD  Z12, Z14, Z0
 	VFMADD231PD  Z13, Z14, Z1
@@ -927,33 +1016,39 @@ channel6:
 	VFMADD231PD  Z13, Z15, Z11
 	ADDQ         R10, DX
 	DECQ         BX
-	JNZ          channel6
+	JNZ          channel6x2
 	DECQ         R8
-	JNZ          tap6
-	JMP          store6
+	JNZ          tap6x2
+	JMP          store6x2
 
-padding6:
+padding6x2:
 	ADDQ R12, DX
 	DECQ R8
-	JNZ  tap6
+	JNZ  tap6x2
 
-store6:
+store6x2:
 	VMOVUPD Z0, (DI)
 	VMOVUPD Z1, 64(DI)
-	VMOVUPD Z2, 256(DI)
-	VMOVUPD Z3, 320(DI)
-	VMOVUPD Z4, 512(DI)
-	VMOVUPD Z5, 576(DI)
-	VMOVUPD Z6, 768(DI)
-	VMOVUPD Z7, 832(DI)
-	VMOVUPD Z8, 1024(DI)
-	VMOVUPD Z9, 1088(DI)
-	VMOVUPD Z10, 1280(DI)
-	VMOVUPD Z11, 1344(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z2, (DI)
+	VMOVUPD Z3, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z4, (DI)
+	VMOVUPD Z5, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z6, (DI)
+	VMOVUPD Z7, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z8, (DI)
+	VMOVUPD Z9, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z10, (DI)
+	VMOVUPD Z11, 64(DI)
+	ADDQ    R15, DI
 	VZEROUPPER
 	RET
 
-rows5:
+rows5x2:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -965,19 +1060,19 @@ rows5:
 	VPXORQ Z8, Z8, Z8
 	VPXORQ Z9, Z9, Z9
 
-tap5:
+tap5x2:
 	MOVQ  (CX), R13
 	ADDQ  $0x08, CX
 	TESTQ R13, R13
-	JS    padding5
-	IMULQ R11, R13
+	JS    padding5x2
+	IMULQ R14, R13
 	ADDQ  SI, R13
 	MOVQ  R9, BX
 
-channel5:
+channel5x2:
 	VMOVUPD      (R13), Z10
 	VMOVUPD      64(R13), Z11
-	ADDQ         $0x00000100, R13
+	ADDQ         R11, R13
 	VBROADCASTSD (DX), Z12
 	VFMADD231PD  Z10, Z12, Z0
 	VFMADD231PD  Z11, Z12, Z1
@@ -995,31 +1090,36 @@ channel5:
 	VFMADD231PD  Z11, Z12, Z9
 	ADDQ         R10, DX
 	DECQ         BX
-	JNZ          channel5
+	JNZ          channel5x2
 	DECQ         R8
-	JNZ          tap5
-	JMP          store5
+	JNZ          tap5x2
+	JMP          store5x2
 
-padding5:
+padding5x2:
 	ADDQ R12, DX
 	DECQ R8
-	JNZ  tap5
+	JNZ  tap5x2
 
-store5:
+store5x2:
 	VMOVUPD Z0, (DI)
 	VMOVUPD Z1, 64(DI)
-	VMOVUPD Z2, 256(DI)
-	VMOVUPD Z3, 320(DI)
-	VMOVUPD Z4, 512(DI)
-	VMOVUPD Z5, 576(DI)
-	VMOVUPD Z6, 768(DI)
-	VMOVUPD Z7, 832(DI)
-	VMOVUPD Z8, 1024(DI)
-	VMOVUPD Z9, 1088(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z2, (DI)
+	VMOVUPD Z3, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z4, (DI)
+	VMOVUPD Z5, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z6, (DI)
+	VMOVUPD Z7, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z8, (DI)
+	VMOVUPD Z9, 64(DI)
+	ADDQ    R15, DI
 	VZEROUPPER
 	RET
 
-rows4:
+rows4x2:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -1029,19 +1129,19 @@ rows4:
 	VPXORQ Z6, Z6, Z6
 	VPXORQ Z7, Z7, Z7
 
-tap4:
+tap4x2:
 	MOVQ  (CX), R13
 	ADDQ  $0x08, CX
 	TESTQ R13, R13
-	JS    padding4
-	IMULQ R11, R13
+	JS    padding4x2
+	IMULQ R14, R13
 	ADDQ  SI, R13
 	MOVQ  R9, BX
 
-channel4:
+channel4x2:
 	VMOVUPD      (R13), Z8
 	VMOVUPD      64(R13), Z9
-	ADDQ         $0x00000100, R13
+	ADDQ         R11, R13
 	VBROADCASTSD (DX), Z10
 	VFMADD231PD  Z8, Z10, Z0
 	VFMADD231PD  Z9, Z10, Z1
@@ -1056,29 +1156,178 @@ channel4:
 	VFMADD231PD  Z9, Z11, Z7
 	ADDQ         R10, DX
 	DECQ         BX
-	JNZ          channel4
+	JNZ          channel4x2
 	DECQ         R8
-	JNZ          tap4
-	JMP          store4
+	JNZ          tap4x2
+	JMP          store4x2
 
-padding4:
+padding4x2:
 	ADDQ R12, DX
 	DECQ R8
-	JNZ  tap4
+	JNZ  tap4x2
 
-store4:
+store4x2:
 	VMOVUPD Z0, (DI)
 	VMOVUPD Z1, 64(DI)
-	VMOVUPD Z2, 256(DI)
-	VMOVUPD Z3, 320(DI)
-	VMOVUPD Z4, 512(DI)
-	VMOVUPD Z5, 576(DI)
-	VMOVUPD Z6, 768(DI)
-	VMOVUPD Z7, 832(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z2, (DI)
+	VMOVUPD Z3, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z4, (DI)
+	VMOVUPD Z5, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z6, (DI)
+	VMOVUPD Z7, 64(DI)
+	ADDQ    R15, DI
 	VZEROUPPER
 	RET
 
-rows3:
+rows3x2:
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+
+tap3x2:
+	MOVQ  (CX), R13
+	ADDQ  $0x08, CX
+	TESTQ R13, R13
+	JS    padding3x2
+	IMULQ R14, R13
+	ADDQ  SI, R13
+	MOVQ  R9, BX
+
+channel3x2:
+	VMOVUPD      (R13), Z6
+	VMOVUPD      64(R13), Z7
+	ADDQ         R11, R13
+	VBROADCASTSD (DX), Z8
+	VFMADD231PD  Z6, Z8, Z0
+	VFMADD231PD  Z7, Z8, Z1
+	VBROADCASTSD 8(DX), Z9
+	VFMADD231PD  Z6, Z9, Z2
+	VFMADD231PD  Z7, Z9, Z3
+	VBROADCASTSD 16(DX), Z8
+	VFMADD231PD  Z6, Z8, Z4
+	VFMADD231PD  Z7, Z8, Z5
+	ADDQ         R10, DX
+	DECQ         BX
+	JNZ          channel3x2
+	DECQ         R8
+	JNZ          tap3x2
+	JMP          store3x2
+
+padding3x2:
+	ADDQ R12, DX
+	DECQ R8
+	JNZ  tap3x2
+
+store3x2:
+	VMOVUPD Z0, (DI)
+	VMOVUPD Z1, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z2, (DI)
+	VMOVUPD Z3, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z4, (DI)
+	VMOVUPD Z5, 64(DI)
+	ADDQ    R15, DI
+	VZEROUPPER
+	RET
+
+rows2x2:
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+
+tap2x2:
+	MOVQ  (CX), R13
+	ADDQ  $0x08, CX
+	TESTQ R13, R13
+	JS    padding2x2
+	IMULQ R14, R13
+	ADDQ  SI, R13
+	MOVQ  R9, BX
+
+channel2x2:
+	VMOVUPD      (R13), Z4
+	VMOVUPD      64(R13), Z5
+	ADDQ         R11, R13
+	VBROADCASTSD (DX), Z6
+	VFMADD231PD  Z4, Z6, Z0
+	VFMADD231PD  Z5, Z6, Z1
+	VBROADCASTSD 8(DX), Z7
+	VFMADD231PD  Z4, Z7, Z2
+	VFMADD231PD  Z5, Z7, Z3
+	ADDQ         R10, DX
+	DECQ         BX
+	JNZ          channel2x2
+	DECQ         R8
+	JNZ          tap2x2
+	JMP          store2x2
+
+padding2x2:
+	ADDQ R12, DX
+	DECQ R8
+	JNZ  tap2x2
+
+store2x2:
+	VMOVUPD Z0, (DI)
+	VMOVUPD Z1, 64(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z2, (DI)
+	VMOVUPD Z3, 64(DI)
+	ADDQ    R15, DI
+	VZEROUPPER
+	RET
+
+rows1x2:
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+
+tap1x2:
+	MOVQ  (CX), R13
+	ADDQ  $0x08, CX
+	TESTQ R13, R13
+	JS    padding1x2
+	IMULQ R14, R13
+	ADDQ  SI, R13
+	MOVQ  R9, BX
+
+channel1x2:
+	VMOVUPD      (R13), Z2
+	VMOVUPD      64(R13), Z3
+	ADDQ         R11, R13
+	VBROADCASTSD (DX), Z4
+	VFMADD231PD  Z2, Z4, Z0
+	VFMADD231PD  Z3, Z4, Z1
+	ADDQ         R10, DX
+	DECQ         BX
+	JNZ          channel1x2
+	DECQ         R8
+	JNZ          tap1x2
+	JMP          store1x2
+
+padding1x2:
+	ADDQ R12, DX
+	DECQ R8
+	JNZ  tap1x2
+
+store1x2:
+	VMOVUPD Z0, (DI)
+	VMOVUPD Z1, 64(DI)
+	ADDQ    R15, DI
+	VZEROUPPER
+	RET
+
+wide:
+	CMPQ   AX, $0x01
+	JEQ    rows1x4
+	CMPQ   AX, $0x02
+	JEQ    rows2x4
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -1092,21 +1341,21 @@ rows3:
 	VPXORQ Z10, Z10, Z10
 	VPXORQ Z11, Z11, Z11
 
-tap3:
+tap3x4:
 	MOVQ  (CX), R13
 	ADDQ  $0x08, CX
 	TESTQ R13, R13
-	JS    padding3
-	IMULQ R11, R13
+	JS    padding3x4
+	IMULQ R14, R13
 	ADDQ  SI, R13
 	MOVQ  R9, BX
 
-channel3:
+channel3x4:
 	VMOVUPD      (R13), Z12
 	VMOVUPD      64(R13), Z13
 	VMOVUPD      128(R13), Z14
 	VMOVUPD      192(R13), Z15
-	ADDQ         $0x00000100, R13
+	ADDQ         R11, R13
 	VBROADCASTSD (DX), Z16
 	VFMADD231PD  Z12, Z16, Z0
 	VFMADD231PD  Z13, Z16, Z1
@@ -1124,33 +1373,36 @@ channel3:
 	VFMADD231PD  Z15, Z16, Z11
 	ADDQ         R10, DX
 	DECQ         BX
-	JNZ          channel3
+	JNZ          channel3x4
 	DECQ         R8
-	JNZ          tap3
-	JMP          store3
+	JNZ          tap3x4
+	JMP          store3x4
 
-padding3:
+padding3x4:
 	ADDQ R12, DX
 	DECQ R8
-	JNZ  tap3
+	JNZ  tap3x4
 
-store3:
+store3x4:
 	VMOVUPD Z0, (DI)
 	VMOVUPD Z1, 64(DI)
 	VMOVUPD Z2, 128(DI)
 	VMOVUPD Z3, 192(DI)
-	VMOVUPD Z4, 256(DI)
-	VMOVUPD Z5, 320(DI)
-	VMOVUPD Z6, 384(DI)
-	VMOVUPD Z7, 448(DI)
-	VMOVUPD Z8, 512(DI)
-	VMOVUPD Z9, 576(DI)
-	VMOVUPD Z10, 640(DI)
-	VMOVUPD Z11, 704(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z4, (DI)
+	VMOVUPD Z5, 64(DI)
+	VMOVUPD Z6, 128(DI)
+	VMOVUPD Z7, 192(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z8, (DI)
+	VMOVUPD Z9, 64(DI)
+	VMOVUPD Z10, 128(DI)
+	VMOVUPD Z11, 192(DI)
+	ADDQ    R15, DI
 	VZEROUPPER
 	RET
 
-rows2:
+rows2x4:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -1160,21 +1412,21 @@ rows2:
 	VPXORQ Z6, Z6, Z6
 	VPXORQ Z7, Z7, Z7
 
-tap2:
+tap2x4:
 	MOVQ  (CX), R13
 	ADDQ  $0x08, CX
 	TESTQ R13, R13
-	JS    padding2
-	IMULQ R11, R13
+	JS    padding2x4
+	IMULQ R14, R13
 	ADDQ  SI, R13
 	MOVQ  R9, BX
 
-channel2:
+channel2x4:
 	VMOVUPD      (R13), Z8
 	VMOVUPD      64(R13), Z9
 	VMOVUPD      128(R13), Z10
 	VMOVUPD      192(R13), Z11
-	ADDQ         $0x00000100, R13
+	ADDQ         R11, R13
 	VBROADCASTSD (DX), Z12
 	VFMADD231PD  Z8, Z12, Z0
 	VFMADD231PD  Z9, Z12, Z1
@@ -1187,49 +1439,51 @@ channel2:
 	VFMADD231PD  Z11, Z13, Z7
 	ADDQ         R10, DX
 	DECQ         BX
-	JNZ          channel2
+	JNZ          channel2x4
 	DECQ         R8
-	JNZ          tap2
-	JMP          store2
+	JNZ          tap2x4
+	JMP          store2x4
 
-padding2:
+padding2x4:
 	ADDQ R12, DX
 	DECQ R8
-	JNZ  tap2
+	JNZ  tap2x4
 
-store2:
+store2x4:
 	VMOVUPD Z0, (DI)
 	VMOVUPD Z1, 64(DI)
 	VMOVUPD Z2, 128(DI)
 	VMOVUPD Z3, 192(DI)
-	VMOVUPD Z4, 256(DI)
-	VMOVUPD Z5, 320(DI)
-	VMOVUPD Z6, 384(DI)
-	VMOVUPD Z7, 448(DI)
+	ADDQ    R15, DI
+	VMOVUPD Z4, (DI)
+	VMOVUPD Z5, 64(DI)
+	VMOVUPD Z6, 128(DI)
+	VMOVUPD Z7, 192(DI)
+	ADDQ    R15, DI
 	VZEROUPPER
 	RET
 
-rows1:
+rows1x4:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
 	VPXORQ Z3, Z3, Z3
 
-tap1:
+tap1x4:
 	MOVQ  (CX), R13
 	ADDQ  $0x08, CX
 	TESTQ R13, R13
-	JS    padding1
-	IMULQ R11, R13
+	JS    padding1x4
+	IMULQ R14, R13
 	ADDQ  SI, R13
 	MOVQ  R9, BX
 
-channel1:
+channel1x4:
 	VMOVUPD      (R13), Z4
 	VMOVUPD      64(R13), Z5
 	VMOVUPD      128(R13), Z6
 	VMOVUPD      192(R13), Z7
-	ADDQ         $0x00000100, R13
+	ADDQ         R11, R13
 	VBROADCASTSD (DX), Z8
 	VFMADD231PD  Z4, Z8, Z0
 	VFMADD231PD  Z5, Z8, Z1
@@ -1237,49 +1491,55 @@ channel1:
 	VFMADD231PD  Z7, Z8, Z3
 	ADDQ         R10, DX
 	DECQ         BX
-	JNZ          channel1
+	JNZ          channel1x4
 	DECQ         R8
-	JNZ          tap1
-	JMP          store1
+	JNZ          tap1x4
+	JMP          store1x4
 
-padding1:
+padding1x4:
 	ADDQ R12, DX
 	DECQ R8
-	JNZ  tap1
+	JNZ  tap1x4
 
-store1:
+store1x4:
 	VMOVUPD Z0, (DI)
 	VMOVUPD Z1, 64(DI)
 	VMOVUPD Z2, 128(DI)
 	VMOVUPD Z3, 192(DI)
+	ADDQ    R15, DI
 	VZEROUPPER
 	RET
 
-// func tapsAVX2(y *float64, x *float64, w *float64, at *int, taps int, depth int, ws int, rows int)
+// func tapsAVX2(y *float64, x *float64, w *float64, at *int, taps int, depth int, ys int, xs int, ws int, rows int, vectors int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·tapsAVX2(SB), NOSPLIT, $0-64
+TEXT ·tapsAVX2(SB), NOSPLIT, $0-88
 	MOVQ  y+0(FP), DI
 	MOVQ  x+8(FP), SI
 	MOVQ  w+16(FP), DX
 	MOVQ  at+24(FP), CX
 	MOVQ  taps+32(FP), R8
 	MOVQ  depth+40(FP), R9
-	MOVQ  ws+48(FP), R10
-	MOVQ  rows+56(FP), AX
+	MOVQ  ys+48(FP), R15
+	MOVQ  xs+56(FP), R11
+	MOVQ  ws+64(FP), R10
 	MOVQ  R9, R12
 	IMULQ R10, R12
-	MOVQ  R9, R11
-	SHLQ  $0x08, R11
+	MOVQ  R9, R14
+	IMULQ R11, R14
+	MOVQ  vectors+80(FP), BX
+	MOVQ  rows+72(FP), AX
+	CMPQ  BX, $0x04
+	JEQ   wide
 	CMPQ  AX, $0x01
-	JEQ   rows1
+	JEQ   rows1x2
 	CMPQ  AX, $0x02
-	JEQ   rows2
+	JEQ   rows2x2
 	CMPQ  AX, $0x03
-	JEQ   rows3
+	JEQ   rows3x2
 	CMPQ  AX, $0x04
-	JEQ   rows4
+	JEQ   rows4x2
 	CMPQ  AX, $0x05
-	JEQ   rows5
+	JEQ   rows5x2
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
 	VPXOR Y2, Y2, Y2
@@ -1293,19 +1553,19 @@ TEXT ·tapsAVX2(SB), NOSPLIT, $0-64
 	VPXOR Y10, Y10, Y10
 	VPXOR Y11, Y11, Y11
 
-tap6:
+tap6x2:
 	MOVQ  (CX), R13
 	ADDQ  $0x08, CX
 	TESTQ R13, R13
-	JS    padding6
-	IMULQ R11, R13
+	JS    padding6x2
+	IMULQ R14, R13
 	ADDQ  SI, R13
 	MOVQ  R9, BX
 
-channel6:
+channel6x2:
 	VMOVUPD      (R13), Y12
 	VMOVUPD      32(R13), Y13
-	ADDQ         $0x00000100, R13
+	ADDQ         R11, R13
 	VBROADCASTSD (DX), Y14
 	VFMADD231PD  Y12, Y14, Y0
 	VFMADD231PD  Y13, Y14, Y1
@@ -1326,33 +1586,39 @@ channel6:
 	VFMADD231PD  Y13, Y15, Y11
 	ADDQ         R10, DX
 	DECQ         BX
-	JNZ          channel6
+	JNZ          channel6x2
 	DECQ         R8
-	JNZ          tap6
-	JMP          store6
+	JNZ          tap6x2
+	JMP          store6x2
 
-padding6:
+padding6x2:
 	ADDQ R12, DX
 	DECQ R8
-	JNZ  tap6
+	JNZ  tap6x2
 
-store6:
+store6x2:
 	VMOVUPD Y0, (DI)
 	VMOVUPD Y1, 32(DI)
-	VMOVUPD Y2, 256(DI)
-	VMOVUPD Y3, 288(DI)
-	VMOVUPD Y4, 512(DI)
-	VMOVUPD Y5, 544(DI)
-	VMOVUPD Y6, 768(DI)
-	VMOVUPD Y7, 800(DI)
-	VMOVUPD Y8, 1024(DI)
-	VMOVUPD Y9, 1056(DI)
-	VMOVUPD Y10, 1280(DI)
-	VMOVUPD Y11, 1312(DI)
+	ADDQ    R15, DI
+	VMOVUPD Y2, (DI)
+	VMOVUPD Y3, 32(DI)
+	ADDQ    R15, DI
+	VMOVUPD Y4, (DI)
+	VMOVUPD Y5, 32(DI)
+	ADDQ    R15, DI
+	VMOVUPD Y6, (DI)
+	VMOVUPD Y7, 32(DI)
+	ADDQ    R15, DI
+	VMOVUPD Y8, (DI)
+	VMOVUPD Y9, 32(DI)
+	ADDQ    R15, DI
+	VMOVUPD Y10, (DI)
+	VMOVUPD Y11, 32(DI)
+	ADDQ    R15, DI
 	VZEROUPPER
 	RET
 
-rows5:
+rows5x2:
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
 	VPXOR Y2, Y2, Y2
@@ -1364,19 +1630,19 @@ rows5:
 	VPXOR Y8, Y8, Y8
 	VPXOR Y9, Y9, Y9
 
-tap5:
+tap5x2:
 	MOVQ  (CX), R13
 	ADDQ  $0x08, CX
 	TESTQ R13, R13
-	JS    padding5
-	IMULQ R11, R13
+	JS    padding5x2
+	IMULQ R14, R13
 	ADDQ  SI, R13
 	MOVQ  R9, BX
 
-channel5:
+channel5x2:
 	VMOVUPD      (R13), Y10
 	VMOVUPD      32(R13), Y11
-	ADDQ         $0x00000100, R13
+	ADDQ         R11, R13
 	VBROADCASTSD (DX), Y12
 	VFMADD231PD  Y10, Y12, Y0
 	VFMADD231PD  Y11, Y12, Y1
@@ -1394,31 +1660,36 @@ channel5:
 	VFMADD231PD  Y11, Y12, Y9
 	ADDQ         R10, DX
 	DECQ         BX
-	JNZ          channel5
+	JNZ          channel5x2
 	DECQ         R8
-	JNZ          tap5
-	JMP          store5
+	JNZ          tap5x2
+	JMP          store5x2
 
-padding5:
+padding5x2:
 	ADDQ R12, DX
 	DECQ R8
-	JNZ  tap5
+	JNZ  tap5x2
 
-store5:
+store5x2:
 	VMOVUPD Y0, (DI)
 	VMOVUPD Y1, 32(DI)
-	VMOVUPD Y2, 256(DI)
-	VMOVUPD Y3, 288(DI)
-	VMOVUPD Y4, 512(DI)
-	VMOVUPD Y5, 544(DI)
-	VMOVUPD Y6, 768(DI)
-	VMOVUPD Y7, 800(DI)
-	VMOVUPD Y8, 1024(DI)
-	VMOVUPD Y9, 1056(DI)
+	ADDQ    R15, DI
+	VMOVUPD Y2, (DI)
+	VMOVUPD Y3, 32(DI)
+	ADDQ    R15, DI
+	VMOVUPD Y4, (DI)
+	VMOVUPD Y5, 32(DI)
+	ADDQ    R15, DI
+	VMOVUPD Y6, (DI)
+	VMOVUPD Y7, 32(DI)
+	ADDQ    R15, DI
+	VMOVUPD Y8, (DI)
+	VMOVUPD Y9, 32(DI)
+	ADDQ    R15, DI
 	VZEROUPPER
 	RET
 
-rows4:
+rows4x2:
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
 	VPXOR Y2, Y2, Y2
@@ -1428,19 +1699,19 @@ rows4:
 	VPXOR Y6, Y6, Y6
 	VPXOR Y7, Y7, Y7
 
-tap4:
+tap4x2:
 	MOVQ  (CX), R13
 	ADDQ  $0x08, CX
 	TESTQ R13, R13
-	JS    padding4
-	IMULQ R11, R13
+	JS    padding4x2
+	IMULQ R14, R13
 	ADDQ  SI, R13
 	MOVQ  R9, BX
 
-channel4:
+channel4x2:
 	VMOVUPD      (R13), Y8
 	VMOVUPD      32(R13), Y9
-	ADDQ         $0x00000100, R13
+	ADDQ         R11, R13
 	VBROADCASTSD (DX), Y10
 	VFMADD231PD  Y8, Y10, Y0
 	VFMADD231PD  Y9, Y10, Y1
@@ -1455,29 +1726,33 @@ channel4:
 	VFMADD231PD  Y9, Y11, Y7
 	ADDQ         R10, DX
 	DECQ         BX
-	JNZ          channel4
+	JNZ          channel4x2
 	DECQ         R8
-	JNZ          tap4
-	JMP          store4
+	JNZ          tap4x2
+	JMP          store4x2
 
-padding4:
+padding4x2:
 	ADDQ R12, DX
 	DECQ R8
-	JNZ  tap4
+	JNZ  tap4x2
 
-store4:
+store4x2:
 	VMOVUPD Y0, (DI)
 	VMOVUPD Y1, 32(DI)
-	VMOVUPD Y2, 256(DI)
-	VMOVUPD Y3, 288(DI)
-	VMOVUPD Y4, 512(DI)
-	VMOVUPD Y5, 544(DI)
-	VMOVUPD Y6, 768(DI)
-	VMOVUPD Y7, 800(DI)
+	ADDQ    R15, DI
+	VMOVUPD Y2, (DI)
+	VMOVUPD Y3, 32(DI)
+	ADDQ    R15, DI
+	VMOVUPD Y4, (DI)
+	VMOVUPD Y5, 32(DI)
+	ADDQ    R15, DI
+	VMOVUPD Y6, (DI)
+	VMOVUPD Y7, 32(DI)
+	ADDQ    R15, DI
 	VZEROUPPER
 	RET
 
-rows3:
+rows3x2:
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
 	VPXOR Y2, Y2, Y2
@@ -1485,19 +1760,19 @@ rows3:
 	VPXOR Y4, Y4, Y4
 	VPXOR Y5, Y5, Y5
 
-tap3:
+tap3x2:
 	MOVQ  (CX), R13
 	ADDQ  $0x08, CX
 	TESTQ R13, R13
-	JS    padding3
-	IMULQ R11, R13
+	JS    padding3x2
+	IMULQ R14, R13
 	ADDQ  SI, R13
 	MOVQ  R9, BX
 
-channel3:
+channel3x2:
 	VMOVUPD      (R13), Y6
 	VMOVUPD      32(R13), Y7
-	ADDQ         $0x00000100, R13
+	ADDQ         R11, R13
 	VBROADCASTSD (DX), Y8
 	VFMADD231PD  Y6, Y8, Y0
 	VFMADD231PD  Y7, Y8, Y1
@@ -1509,27 +1784,118 @@ channel3:
 	VFMADD231PD  Y7, Y8, Y5
 	ADDQ         R10, DX
 	DECQ         BX
-	JNZ          channel3
+	JNZ          channel3x2
 	DECQ         R8
-	JNZ          tap3
-	JMP          store3
+	JNZ          tap3x2
+	JMP          store3x2
 
-padding3:
+padding3x2:
 	ADDQ R12, DX
 	DECQ R8
-	JNZ  tap3
+	JNZ  tap3x2
 
-store3:
+store3x2:
 	VMOVUPD Y0, (DI)
 	VMOVUPD Y1, 32(DI)
-	VMOVUPD Y2, 256(DI)
-	VMOVUPD Y3, 288(DI)
-	VMOVUPD Y4, 512(DI)
-	VMOVUPD Y5, 544(DI)
+	ADDQ    R15, DI
+	VMOVUPD Y2, (DI)
+	VMOVUPD Y3, 32(DI)
+	ADDQ    R15, DI
+	VMOVUPD Y4, (DI)
+	VMOVUPD Y5, 32(DI)
+	ADDQ    R15, DI
 	VZEROUPPER
 	RET
 
-rows2:
+rows2x2:
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+
+tap2x2:
+	MOVQ  (CX), R13
+	ADDQ  $0x08, CX
+	TESTQ R13, R13
+	JS    padding2x2
+	IMULQ R14, R13
+	ADDQ  SI, R13
+	MOVQ  R9, BX
+
+channel2x2:
+	VMOVUPD      (R13), Y4
+	VMOVUPD      32(R13), Y5
+	ADDQ         R11, R13
+	VBROADCASTSD (DX), Y6
+	VFMADD231PD  Y4, Y6, Y0
+	VFMADD231PD  Y5, Y6, Y1
+	VBROADCASTSD 8(DX), Y7
+	VFMADD231PD  Y4, Y7, Y2
+	VFMADD231PD  Y5, Y7, Y3
+	ADDQ         R10, DX
+	DECQ         BX
+	JNZ          channel2x2
+	DECQ         R8
+	JNZ          tap2x2
+	JMP          store2x2
+
+padding2x2:
+	ADDQ R12, DX
+	DECQ R8
+	JNZ  tap2x2
+
+store2x2:
+	VMOVUPD Y0, (DI)
+	VMOVUPD Y1, 32(DI)
+	ADDQ    R15, DI
+	VMOVUPD Y2, (DI)
+	VMOVUPD Y3, 32(DI)
+	ADDQ    R15, DI
+	VZEROUPPER
+	RET
+
+rows1x2:
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+
+tap1x2:
+	MOVQ  (CX), R13
+	ADDQ  $0x08, CX
+	TESTQ R13, R13
+	JS    padding1x2
+	IMULQ R14, R13
+	ADDQ  SI, R13
+	MOVQ  R9, BX
+
+channel1x2:
+	VMOVUPD      (R13), Y2
+	VMOVUPD      32(R13), Y3
+	ADDQ         R11, R13
+	VBROADCASTSD (DX), Y4
+	VFMADD231PD  Y2, Y4, Y0
+	VFMADD231PD  Y3, Y4, Y1
+	ADDQ         R10, DX
+	DECQ         BX
+	JNZ          channel1x2
+	DECQ         R8
+	JNZ          tap1x2
+	JMP          store1x2
+
+padding1x2:
+	ADDQ R12, DX
+	DECQ R8
+	JNZ  tap1x2
+
+store1x2:
+	VMOVUPD Y0, (DI)
+	VMOVUPD Y1, 32(DI)
+	ADDQ    R15, DI
+	VZEROUPPER
+	RET
+
+wide:
+	CMPQ  AX, $0x01
+	JEQ   rows1x4
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
 	VPXOR Y2, Y2, Y2
@@ -1539,21 +1905,21 @@ rows2:
 	VPXOR Y6, Y6, Y6
 	VPXOR Y7, Y7, Y7
 
-tap2:
+tap2x4:
 	MOVQ  (CX), R13
 	ADDQ  $0x08, CX
 	TESTQ R13, R13
-	JS    padding2
-	IMULQ R11, R13
+	JS    padding2x4
+	IMULQ R14, R13
 	ADDQ  SI, R13
 	MOVQ  R9, BX
 
-channel2:
+channel2x4:
 	VMOVUPD      (R13), Y8
 	VMOVUPD      32(R13), Y9
 	VMOVUPD      64(R13), Y10
 	VMOVUPD      96(R13), Y11
-	ADDQ         $0x00000100, R13
+	ADDQ         R11, R13
 	VBROADCASTSD (DX), Y12
 	VFMADD231PD  Y8, Y12, Y0
 	VFMADD231PD  Y9, Y12, Y1
@@ -1566,49 +1932,51 @@ channel2:
 	VFMADD231PD  Y11, Y13, Y7
 	ADDQ         R10, DX
 	DECQ         BX
-	JNZ          channel2
+	JNZ          channel2x4
 	DECQ         R8
-	JNZ          tap2
-	JMP          store2
+	JNZ          tap2x4
+	JMP          store2x4
 
-padding2:
+padding2x4:
 	ADDQ R12, DX
 	DECQ R8
-	JNZ  tap2
+	JNZ  tap2x4
 
-store2:
+store2x4:
 	VMOVUPD Y0, (DI)
 	VMOVUPD Y1, 32(DI)
 	VMOVUPD Y2, 64(DI)
 	VMOVUPD Y3, 96(DI)
-	VMOVUPD Y4, 256(DI)
-	VMOVUPD Y5, 288(DI)
-	VMOVUPD Y6, 320(DI)
-	VMOVUPD Y7, 352(DI)
+	ADDQ    R15, DI
+	VMOVUPD Y4, (DI)
+	VMOVUPD Y5, 32(DI)
+	VMOVUPD Y6, 64(DI)
+	VMOVUPD Y7, 96(DI)
+	ADDQ    R15, DI
 	VZEROUPPER
 	RET
 
-rows1:
+rows1x4:
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
 	VPXOR Y2, Y2, Y2
 	VPXOR Y3, Y3, Y3
 
-tap1:
+tap1x4:
 	MOVQ  (CX), R13
 	ADDQ  $0x08, CX
 	TESTQ R13, R13
-	JS    padding1
-	IMULQ R11, R13
+	JS    padding1x4
+	IMULQ R14, R13
 	ADDQ  SI, R13
 	MOVQ  R9, BX
 
-channel1:
+channel1x4:
 	VMOVUPD      (R13), Y4
 	VMOVUPD      32(R13), Y5
 	VMOVUPD      64(R13), Y6
 	VMOVUPD      96(R13), Y7
-	ADDQ         $0x00000100, R13
+	ADDQ         R11, R13
 	VBROADCASTSD (DX), Y8
 	VFMADD231PD  Y4, Y8, Y0
 	VFMADD231PD  Y5, Y8, Y1
@@ -1616,20 +1984,43 @@ channel1:
 	VFMADD231PD  Y7, Y8, Y3
 	ADDQ         R10, DX
 	DECQ         BX
-	JNZ          channel1
+	JNZ          channel1x4
 	DECQ         R8
-	JNZ          tap1
-	JMP          store1
+	JNZ          tap1x4
+	JMP          store1x4
 
-padding1:
+padding1x4:
 	ADDQ R12, DX
 	DECQ R8
-	JNZ  tap1
+	JNZ  tap1x4
 
-store1:
+store1x4:
 	VMOVUPD Y0, (DI)
 	VMOVUPD Y1, 32(DI)
 	VMOVUPD Y2, 64(DI)
 	VMOVUPD Y3, 96(DI)
+	ADDQ    R15, DI
 	VZEROUPPER
+	RET
+
+// func prefetchLines(p *byte, stride int, rows int, bytes int)
+// Requires: MMX+
+TEXT ·prefetchLines(SB), NOSPLIT, $0-32
+	MOVQ p+0(FP), DI
+	MOVQ stride+8(FP), SI
+	MOVQ rows+16(FP), CX
+	MOVQ bytes+24(FP), DX
+
+row:
+	MOVQ DI, AX
+	MOVQ DX, BX
+
+line:
+	PREFETCHT1 (AX)
+	ADDQ       $0x40, AX
+	SUBQ       $0x40, BX
+	JG         line
+	ADDQ       SI, DI
+	DECQ       CX
+	JNZ        row
 	RET

@@ -2,4 +2,6 @@
 
 package kernel
 
-func tapsVectors(_, _, _ []float64, _ []int, _, _, _, _ int) bool { return false }
+func tapsVectors(_, _, _ Lanes, _ []int, _, _, _ int) bool { return false }
+
+func prefetchLines(_ *byte, _, _, _ int) {}

@@ -4,14 +4,19 @@
 
 package kernel
 
-// tapsAVX512 computes up to 14 rows of y: 32 lanes of up to 3 rows, 16 lanes of more.
-// ws is the bytes between the weights of two channels of x.
+// tapsAVX512 computes up to 14 rows of y, two vectors of each, or up to 3 rows, four vectors
+// of each. ys, xs and ws are the bytes between rows of y, x and w.
 //
 //go:noescape
-func tapsAVX512(y *float64, x *float64, w *float64, at *int, taps int, depth int, ws int, rows int)
+func tapsAVX512(y *float64, x *float64, w *float64, at *int, taps int, depth int, ys int, xs int, ws int, rows int, vectors int)
 
-// tapsAVX2 computes up to 6 rows of y: 16 lanes of up to 2 rows, 8 lanes of more.
-// ws is the bytes between the weights of two channels of x.
+// tapsAVX2 computes up to 6 rows of y, two vectors of each, or up to 2 rows, four vectors
+// of each. ys, xs and ws are the bytes between rows of y, x and w.
 //
 //go:noescape
-func tapsAVX2(y *float64, x *float64, w *float64, at *int, taps int, depth int, ws int, rows int)
+func tapsAVX2(y *float64, x *float64, w *float64, at *int, taps int, depth int, ys int, xs int, ws int, rows int, vectors int)
+
+// prefetchLines brings rows of bytes, stride apart, to the second-level cache.
+//
+//go:noescape
+func prefetchLines(p *byte, stride int, rows int, bytes int)

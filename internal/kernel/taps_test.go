@@ -11,17 +11,19 @@ import (
 
 // tapsCase is a random call of TapsTo, with guards round its slices.
 type tapsCase struct {
-	y, x, w             []float64
-	at                  []int
-	depth, stride, rows int
+	y, x, w     Lanes
+	at          []int
+	depth, rows int
 }
 
 const tapsGuard = 5 // odd, so that the slices are not aligned
 
-func newTapsCase(rng *rand.Rand, depth, taps, rows int) tapsCase {
-	c := tapsCase{depth: depth, rows: rows, stride: rows + rng.IntN(3)}
+func newTapsCase(rng *rand.Rand, depth, taps, rows, lanes int) tapsCase {
+	c := tapsCase{depth: depth, rows: rows}
 	positions := 1 + rng.IntN(4)
-	fill := func(n int) []float64 {
+	fill := func(rows, cols int) Lanes {
+		stride := cols + rng.IntN(3)
+		n := (rows-1)*stride + cols
 		s := make([]float64, n+2*tapsGuard)
 		for i := range s {
 			s[i] = math.NaN()
@@ -29,9 +31,10 @@ func newTapsCase(rng *rand.Rand, depth, taps, rows int) tapsCase {
 				s[i] = rng.NormFloat64()
 			}
 		}
-		return s[tapsGuard:][:n]
+		return Lanes{s[tapsGuard:][:n], stride}
 	}
-	c.x, c.w, c.y = fill(positions*depth*Lanes), fill(taps*depth*c.stride), fill(rows*Lanes)
+	full := ceil(lanes, LaneStep) * LaneStep
+	c.x, c.w, c.y = fill(positions*depth, full), fill(taps*depth, rows), fill(rows, full)
 	for range taps {
 		c.at = append(c.at, rng.IntN(positions+1)-1)
 	}
@@ -45,7 +48,7 @@ func (c tapsCase) entry(r, l int) (sum, size float64) {
 	for t, q := range c.at {
 		for d := range c.depth {
 			if q >= 0 {
-				v, x := c.w[(t*c.depth+d)*c.stride+r], c.x[(q*c.depth+d)*Lanes+l]
+				v, x := c.w.Data[(t*c.depth+d)*c.w.Stride+r], c.x.Data[(q*c.depth+d)*c.x.Stride+l]
 				sum = math.FMA(v, x, sum)
 				size += math.Abs(v * x)
 			}
@@ -59,11 +62,11 @@ func (c tapsCase) entry(r, l int) (sum, size float64) {
 // for each term.
 func (c tapsCase) check(t *testing.T, isa cpu.ISA, lanes int) {
 	t.Helper()
-	TapsTo(c.y, c.x, c.w, c.at, c.depth, c.stride, c.rows, lanes)
+	TapsTo(c.y, c.x, c.w, c.at, c.depth, c.rows, lanes)
 	for r := range c.rows {
 		for l := range lanes {
 			want, size := c.entry(r, l)
-			got := c.y[r*Lanes+l]
+			got := c.y.Data[r*c.y.Stride+l]
 			allowed := 0.
 			if isa == cpu.Generic {
 				allowed = 2 * float64(len(c.at)*c.depth) * 0x1p-53 * size
@@ -74,8 +77,8 @@ func (c tapsCase) check(t *testing.T, isa cpu.ISA, lanes int) {
 			}
 		}
 	}
-	all := c.y[:len(c.y)+tapsGuard]
-	for _, v := range all[len(c.y):] {
+	n := len(c.y.Data)
+	for _, v := range c.y.Data[n : n+tapsGuard] {
 		if !math.IsNaN(v) {
 			t.Fatalf("%v: %v was written after the end", isa, v)
 		}
@@ -97,8 +100,9 @@ func TestTaps(t *testing.T) {
 		for rows := 1; rows <= 2*TapRows+1; rows++ {
 			for _, depth := range []int{1, 2, 7, 31} {
 				for _, taps := range []int{1, 2, 9} {
-					c := newTapsCase(rng, depth, taps, rows)
-					c.check(t, isa, []int{1, 8, 13, 16, 17, 31, Lanes}[rng.IntN(7)])
+					lanes := []int{1, 8, 13, 16, 17, 31, 32, 48, 50}[rng.IntN(9)]
+					c := newTapsCase(rng, depth, taps, rows, lanes)
+					c.check(t, isa, lanes)
 				}
 			}
 		}
@@ -111,18 +115,19 @@ func TestTapsSpecial(t *testing.T) {
 	tapsISA(t, func(t *testing.T, isa cpu.ISA) {
 		rng := rand.New(rand.NewPCG(3, 4))
 		for rows := 1; rows <= TapRows; rows++ {
-			c := newTapsCase(rng, 3, 5, rows)
-			for i := range c.x {
-				c.x[i] = []float64{math.NaN(), math.Inf(1), math.Inf(-1), 0x1p-1074, 3e-310, math.Copysign(0, -1), 1, 2}[rng.IntN(8)]
+			const lanes = 48
+			c := newTapsCase(rng, 3, 5, rows, lanes)
+			for i := range c.x.Data {
+				c.x.Data[i] = []float64{math.NaN(), math.Inf(1), math.Inf(-1), 0x1p-1074, 3e-310, math.Copysign(0, -1), 1, 2}[rng.IntN(8)]
 			}
-			for i := range c.w {
-				c.w[i] = float64(rng.IntN(5) - 2)
+			for i := range c.w.Data {
+				c.w.Data[i] = float64(rng.IntN(5) - 2)
 			}
-			c.check(t, isa, Lanes)
+			c.check(t, isa, lanes)
 			for i := range c.at {
 				c.at[i] = -1
 			}
-			c.check(t, isa, Lanes)
+			c.check(t, isa, lanes)
 		}
 	})
 }
@@ -136,7 +141,7 @@ func TestTransposeTo(t *testing.T) {
 				for i := range src {
 					src[i] = float64(i + 1)
 				}
-				TransposeTo(dst[1:], src[1:], rows+2, cols+3, rows, cols)
+				TransposeTo(Lanes{dst[1:], rows + 2}, Lanes{src[1:], cols + 3}, rows, cols)
 				for k, v := range dst {
 					want, j, i := 0., (k-1)/(rows+2), (k-1)%(rows+2)
 					if k > 0 && i < rows && j < cols {
@@ -158,13 +163,14 @@ func BenchmarkTaps(b *testing.B) {
 		for _, rows := range []int{1, 2, 3, 5, 6, 8, 10, 14, 64} {
 			b.Run(fmt.Sprintf("%v/rows=%d", isa, rows), func(b *testing.B) {
 				defer cpu.Force(isa)()
-				const depth, taps = 10, 9
-				y, x, w := make([]float64, rows*Lanes), make([]float64, taps*depth*Lanes), make([]float64, taps*depth*rows)
+				const depth, taps, lanes = 10, 9, 32
+				lanesOf := func(rows, n int) Lanes { return Lanes{make([]float64, rows*n), n} }
+				y, x, w := lanesOf(rows, lanes), lanesOf(taps*depth, lanes), lanesOf(taps*depth, rows)
 				at := []int{0, 1, 2, 3, 4, 5, 6, 7, 8}
 				for b.Loop() {
-					TapsTo(y, x, w, at, depth, rows, rows, Lanes)
+					TapsTo(y, x, w, at, depth, rows, lanes)
 				}
-				b.ReportMetric(2*depth*taps*Lanes*float64(rows)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+				b.ReportMetric(2*depth*taps*lanes*float64(rows)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
 			})
 		}
 	}

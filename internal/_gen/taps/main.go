@@ -18,11 +18,8 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// lanes is the number of entries of a row of x and y.
-const lanes = 32
-
-// An isa is an instruction set. Tiles of up to wide rows take four vectors,
-// as two would leave too few sums to hide the latency; the others take two.
+// An isa is an instruction set. Tiles are two vectors wide; those of up to wide
+// rows may be four, as two leave too few sums to hide the latency.
 type isa struct {
 	name       string
 	bytes      int // of a vector
@@ -45,59 +42,98 @@ var (
 	yPtr, xPtr, wPtr, at = RDI, RSI, RDX, RCX
 	taps, depth          = R8, R9
 	ws                   = R10 // bytes between the weights of two channels of x
-	block                = R11 // bytes of x of a position
-	skip                 = R12 // bytes of w of a tap
+	xs, ys               = R11, R15 // bytes between rows of x and y
+	block                = R14      // bytes of x of a position
+	skip                 = R12      // bytes of w of a tap
 	from, left           = R13, RBX
-	position             = RAX
+	scratch              = RAX
 )
 
 func main() {
 	ConstraintExpr("amd64,!noasm")
 	avx512.function()
 	avx2.function()
+	prefetch()
 	Generate()
 }
 
+// prefetch writes the function that fetches part of a matrix.
+func prefetch() {
+	TEXT("prefetchLines", NOSPLIT, "func(p *byte, stride, rows, bytes int)")
+	Pragma("noescape")
+	Doc("prefetchLines brings rows of bytes, stride apart, to the second-level cache.")
+	p, stride, rows, bytes, at, left := RDI, RSI, RCX, RDX, RAX, RBX
+	Load(Param("p"), p)
+	Load(Param("stride"), stride)
+	Load(Param("rows"), rows)
+	Load(Param("bytes"), bytes)
+	Label("row")
+	MOVQ(p, at)
+	MOVQ(bytes, left)
+	Label("line")
+	PREFETCHT1(Mem{Base: at})
+	ADDQ(U8(64), at)
+	SUBQ(U8(64), left)
+	JG(LabelRef("line"))
+	ADDQ(stride, p)
+	DECQ(rows)
+	JNZ(LabelRef("row"))
+	RET()
+}
+
 func (s isa) function() {
-	TEXT("taps"+s.name, NOSPLIT, "func(y, x, w *float64, at *int, taps, depth, ws, rows int)")
-	Doc(fmt.Sprintf("taps%s computes up to %d rows of y: %d lanes of up to %d rows, %d lanes of more.",
-		s.name, s.rows, 4*s.bytes/8, s.wide, 2*s.bytes/8),
-		"ws is the bytes between the weights of two channels of x.")
+	TEXT("taps"+s.name, NOSPLIT, "func(y, x, w *float64, at *int, taps, depth, ys, xs, ws, rows, vectors int)")
+	Doc(fmt.Sprintf("taps%s computes up to %d rows of y, two vectors of each, or up to %d rows, four vectors",
+		s.name, s.rows, s.wide),
+		"of each. ys, xs and ws are the bytes between rows of y, x and w.")
 	Pragma("noescape")
 	for _, p := range []struct {
 		name string
 		to   GPPhysical
-	}{{"y", yPtr}, {"x", xPtr}, {"w", wPtr}, {"at", at}, {"taps", taps}, {"depth", depth}, {"ws", ws}, {"rows", position}} {
+	}{
+		{"y", yPtr},
+		{"x", xPtr},
+		{"w", wPtr},
+		{"at", at},
+		{"taps", taps},
+		{"depth", depth},
+		{"ys", ys},
+		{"xs", xs},
+		{"ws", ws},
+	} {
 		Load(Param(p.name), p.to)
 	}
 	MOVQ(depth, skip)
 	IMULQ(ws, skip)
 	MOVQ(depth, block)
-	SHLQ(U8(8), block) // 8 lanes
-	for r := 1; r < s.rows; r++ {
-		CMPQ(position, U8(r))
-		JEQ(LabelRef(fmt.Sprintf("rows%d", r)))
+	IMULQ(xs, block)
+	Load(Param("vectors"), left)
+	Load(Param("rows"), scratch)
+	CMPQ(left, U8(4))
+	JEQ(LabelRef("wide"))
+	s.tiles(2, s.rows)
+	Label("wide")
+	s.tiles(4, s.wide)
+}
+
+// tiles writes the tiles of a width and the choice among them.
+func (s isa) tiles(width, rows int) {
+	for r := 1; r < rows; r++ {
+		CMPQ(scratch, U8(r))
+		JEQ(LabelRef(tile{s, r, width}.label("rows")))
 	}
-	for r := s.rows; r >= 1; r-- {
-		tile{isa: s, height: r, width: s.width(r)}.body()
+	for r := rows; r >= 1; r-- {
+		tile{s, r, width}.body()
 	}
 }
 
-// width is the number of vectors of a tile with r rows.
-func (s isa) width(r int) int {
-	if r <= s.wide {
-		return 4
-	}
-	return 2
-}
-
-// A tile is the loop for one number of rows.
+// A tile is the loop for one number of rows and vectors.
 type tile struct {
 	isa
 	height, width int
 }
 
-func (t tile) label(name string) string { return fmt.Sprintf("%s%d", name, t.height) }
+func (t tile) label(name string) string { return fmt.Sprintf("%s%dx%d", name, t.height, t.width) }
 
 // sum is the accumulator of row r, vector v.
 func (t tile) sum(r, v int) VecPhysical { return t.vectors[r*t.width+v] }
@@ -136,8 +172,9 @@ func (t tile) body() {
 	Label(t.label("store"))
 	for r := range t.height {
 		for v := range t.width {
-			VMOVUPD(t.sum(r, v), Mem{Base: yPtr, Disp: 8*lanes*r + t.bytes*v})
+			VMOVUPD(t.sum(r, v), Mem{Base: yPtr, Disp: t.bytes * v})
 		}
+		ADDQ(ys, yPtr)
 	}
 	VZEROUPPER()
 	RET()
@@ -151,7 +188,7 @@ func (t tile) step() {
 	for v := range t.width {
 		VMOVUPD(Mem{Base: from, Disp: t.bytes * v}, x[v])
 	}
-	ADDQ(U32(8*lanes), from)
+	ADDQ(xs, from)
 	for r := range t.height {
 		b := w[r%len(w)]
 		VBROADCASTSD(Mem{Base: wPtr, Disp: 8 * r}, b)
