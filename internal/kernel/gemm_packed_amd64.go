@@ -17,8 +17,7 @@ import (
 const (
 	blockDepth = 256
 	spanCols   = 512
-	manySpans  = 4  // are packed together for several threads
-	blockRows  = 72 // of one task
+	blockRows  = 48 // of one task
 
 	// directStrips is the number of strips up to which b is not packed.
 	directStrips = 8
@@ -47,11 +46,7 @@ func (p *product[T]) runPacked(ctx context.Context, threads int, isa cpu.ISA) er
 	f.strips = ceil(p.dst.rows, h)
 	f.blocks = ceil(f.strips, blockRows/h)
 	f.tasks = f.blocks
-	width := spanCols
-	if threads > 1 {
-		width *= manySpans
-	}
-	buffer := min(width, ceil(p.dst.cols, w)*w)
+	width, buffer := spanCols, min(spanCols, ceil(p.dst.cols, w)*w)
 	if f.direct = !p.trans && f.strips <= directStrips; f.direct {
 		f.tasks, width, buffer = ceil(p.dst.cols, spanCols), p.dst.cols, w
 	}
@@ -92,7 +87,7 @@ func (f *phase[T]) run(ctx context.Context, threads int) error {
 // spread is the rest of run on several threads; f is a copy, which may escape.
 func (f phase[T]) spread(ctx context.Context, threads int) error {
 	if !f.direct {
-		const cols = 128 // of a task
+		const cols = 64 // of a task
 		err := Parallel(ctx, threads, ceil(f.j1-f.j0, cols), func(t int) error {
 			j := t * cols
 			f.packTo(f.packed[j*(f.k1-f.k0):], f.j0+j, min(f.j0+j+cols, f.j1))
@@ -141,9 +136,7 @@ func (f *phase[T]) task(t int) {
 		t = f.tasks - 1 - t // the long ones first
 	}
 	s0, s1 := f.strips*t/f.blocks, f.strips*(t+1)/f.blocks
-	for j := f.j0; j < f.j1; j += spanCols {
-		f.span(s0, s1, j, min(j+spanCols, f.j1))
-	}
+	f.span(s0, s1, f.j0, f.j1)
 	if i0, i1 := f.strip(s0), f.strip(s1); f.lower && f.k1 == f.a.cols && f.j0 < i1 {
 		mirrorPart(f.dst, i0, i1, f.j0, min(f.j1, i0))
 		if i1 <= f.j1 {
