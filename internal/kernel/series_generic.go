@@ -85,7 +85,7 @@ func (j *seriesJob[T]) storeGeneric(w *seriesTile, a seriesArea, bi, bj int) {
 		for k := range dst {
 			dst[k] = T(w.rho[i*seriesTileSize+bj*lanes+k] * j.plan.rows[row].out * c.out[k])
 			if j.s.Symmetric {
-				j.dst.row(first+k, row, row+1)[0] = dst[k]
+				*j.dst.at(first+k, row) = dst[k]
 			}
 		}
 	}

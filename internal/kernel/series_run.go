@@ -100,7 +100,7 @@ func (p *seriesPlan) invert(x float64) float64 {
 
 // A seriesJob is a run of s on matrices of type T.
 type seriesJob[T float] struct {
-	s      *Series
+	s      Series
 	plan   *seriesPlan
 	dst, c matrix[T]
 	isa    cpu.ISA
@@ -116,7 +116,7 @@ func runSeries[T float](ctx context.Context, threads int, s *Series, dst, c matr
 	plan := seriesPlans.Get().(*seriesPlan)
 	defer seriesPlans.Put(plan)
 	plan.set(s)
-	j := seriesJob[T]{s: s, plan: plan, dst: dst, c: c, isa: cpu.Current()}
+	j := seriesJob[T]{s: *s, plan: plan, dst: dst, c: c, isa: cpu.Current()}
 	var worst seriesWorst
 	if threads = min(threads, j.tiles()); threads <= 1 {
 		var next atomic.Int64
@@ -160,9 +160,7 @@ func (j *seriesJob[T]) area(t int) seriesArea {
 // parallel shares the tiles among goroutines. It works on a copy of j, so that
 // the job of a single thread can stay on the stack.
 func (j *seriesJob[T]) parallel(ctx context.Context, threads int) (seriesWorst, error) {
-	s := *j.s
 	job := *j
-	job.s = &s
 	var (
 		next  atomic.Int64
 		mu    sync.Mutex

@@ -33,14 +33,15 @@ func (a seriesArea) width(i int) int {
 // A seriesTile is the scratch of one thread. Vector v of a tile is the eight
 // entries from column 8 (v mod 8) of row v / 8.
 type seriesTile struct {
-	rho   [(allVectors + 1) * lanes]float64 // correlations, then sums; the last vector is spare
-	fail  [allVectors]uint64                // byte l of word v: the lanes whose bound at level l exceeds the tolerance
-	queue [len(levels)][allVectors + maxGroup]uint16
-	count [len(levels)]int
-	bound [lanes]float64 // the largest so far, in any lane
-	top   [lanes]uint64  // the bits of the largest |rho| so far
-	f, g  []float64      // (K, 64): the coefficients of the rows and of the columns
-	hard  []HardPair     // still to be computed
+	rho        [(allVectors + 1) * lanes]float64 // correlations, then sums; the last vector is spare
+	fail       [allVectors]uint64                // byte l of word v: the lanes whose bound at level l exceeds the tolerance
+	queue      [len(levels)][allVectors + maxGroup]uint16
+	count      [len(levels)]int
+	bound      [lanes]float64 // the largest so far, in any lane
+	top        [lanes]uint64  // the bits of the largest |rho| so far
+	f, g       []float64      // (K, 64): the coefficients of the rows and of the columns
+	rows, cols []float64      // room for f and g
+	hard       []HardPair     // still to be computed
 }
 
 // tile computes one tile: correlations, orders, sums, and the entries of dst,
@@ -161,20 +162,28 @@ func (j *seriesJob[T]) fixedBound(w *seriesTile, a seriesArea) {
 	w.bound[0] = bound
 }
 
-// pack copies the coefficients of the tile's units up to an order. Lanes past
-// the last unit keep what they had; no entry depends on them.
+// pack copies the coefficients of the tile's units up to an order, those of a
+// tile on the diagonal once. Lanes past the last unit keep what they had; no
+// entry depends on them.
 func (j *seriesJob[T]) pack(w *seriesTile, a seriesArea, order int) {
-	const pad = lanes // the spare vector's row lies past the end
-	w.f = slices.Grow(w.f[:0], order*seriesTileSize+pad)[:order*seriesTileSize+pad]
-	w.g = slices.Grow(w.g[:0], order*seriesTileSize+pad)[:order*seriesTileSize+pad]
-	packPanel(w.f, j.s.F, a.i0, a.m, order)
-	packPanel(w.g, j.s.G, a.j0, a.n, order)
+	w.f = packPanel(w.rows, j.s.F, a.i0, a.m, order)
+	w.rows, w.g = w.f, w.f
+	if !a.lower {
+		w.g = packPanel(w.cols, j.s.G, a.j0, a.n, order)
+		w.cols = w.g
+	}
 }
 
-func packPanel(dst []float64, u *Units, first, n, order int) {
+// packPanel copies rows of n coefficients to dst, or a longer slice, as rows
+// of 64, and returns it.
+func packPanel(dst []float64, u *Units, first, n, order int) []float64 {
+	const spare = lanes // the row of the spare vector lies past the end
+	size := order*seriesTileSize + spare
+	dst = slices.Grow(dst[:0], size)[:size]
 	for k := range order {
 		copy(dst[k*seriesTileSize:][:seriesTileSize], u.H[k*u.N+first:][:n])
 	}
+	return dst
 }
 
 // computeHard has the first n hard pairs computed, in batches, stores them
@@ -186,9 +195,9 @@ func (j *seriesJob[T]) computeHard(ctx context.Context, w *seriesTile, n int) er
 			return err
 		}
 		for _, p := range pairs {
-			j.dst.row(p.I, p.J, p.J+1)[0] = T(p.Cov)
+			*j.dst.at(p.I, p.J) = T(p.Cov)
 			if j.s.Symmetric {
-				j.dst.row(p.J, p.I, p.I+1)[0] = T(p.Cov)
+				*j.dst.at(p.J, p.I) = T(p.Cov)
 			}
 			w.bound[0] = max(w.bound[0], p.Bound)
 		}
