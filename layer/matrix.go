@@ -107,3 +107,12 @@ func mirror[T real](a matrix[T]) {
 		kernel.Mirror(general32(a))
 	}
 }
+
+// mirrorRows is kernel.MirrorRows.
+func mirrorRows[T real](a matrix[T], i0, i1 int) {
+	if wide[T]() {
+		kernel.MirrorRows(general64(a), i0, i1)
+	} else {
+		kernel.MirrorRows(general32(a), i0, i1)
+	}
+}

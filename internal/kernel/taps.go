@@ -1,6 +1,11 @@
 package kernel
 
-import "unsafe"
+import (
+	"unsafe"
+
+	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/blas/blas64"
+)
 
 // A convolution of columns of a covariance is computed by rows of lanes: a lane
 // is one column.
@@ -61,6 +66,19 @@ func tapsPlain(y, x, w Lanes, at []int, depth, rows, lanes int) {
 // it.
 func TransposeTo(dst, src Lanes, rows, lanes int) {
 	transposeTo(matrix[float64]{lanes, rows, dst.Stride, dst.Data}, matrix[float64]{rows, lanes, src.Stride, src.Data})
+}
+
+// MirrorRows copies the part of rows [i0, i1) of the square matrix a that is
+// below the diagonal to the columns above it.
+func MirrorRows[M General](a M, i0, i1 int) {
+	switch a := any(a).(type) {
+	case blas64.General:
+		mirrorPart(of64(a), i0, i1, 0, i0)
+		mirror(of64(a), i0, i1)
+	case blas32.General:
+		mirrorPart(of32(a), i0, i1, 0, i0)
+		mirror(of32(a), i0, i1)
+	}
 }
 
 // Prefetch tells the processor that rows of cols values, stride apart, will be

@@ -41,7 +41,7 @@ var (
 var (
 	yPtr, xPtr, wPtr, at = RDI, RSI, RDX, RCX
 	taps, depth          = R8, R9
-	ws                   = R10 // bytes between the weights of two channels of x
+	ws                   = R10      // bytes between the weights of two channels of x
 	xs, ys               = R11, R15 // bytes between rows of x and y
 	block                = R14      // bytes of x of a position
 	skip                 = R12      // bytes of w of a tap
