@@ -5,6 +5,7 @@
 //	covprop inspect MODEL.onnx
 //	covprop propagate MODEL.onnx --mean M (--std S | --cov C) [flags]
 //	covprop compare MODEL.onnx --mean M (--std S | --cov C) [flags]
+//	covprop bench [--json]
 //	covprop version
 //
 // Results go to standard output, everything else to standard error. The exit
@@ -33,6 +34,7 @@ type cli struct {
 	Inspect   inspectCmd   `cmd:"" help:"Show a model's inputs, outputs and nodes, and how exactly each node can be propagated."`
 	Propagate propagateCmd `cmd:"" help:"Propagate an uncertain input through a model."`
 	Compare   compareCmd   `cmd:"" help:"Compare methods with Monte Carlo on one input."`
+	Bench     benchCmd     `cmd:"" help:"Measure covprop on this machine."`
 	Version   versionCmd   `cmd:"" help:"Show the version."`
 }
 
@@ -100,7 +102,7 @@ func report(stderr io.Writer, command string, err error) int {
 func commandOf(args []string) string {
 	if len(args) > 0 {
 		switch args[0] {
-		case "inspect", "propagate", "compare", "version":
+		case "inspect", "propagate", "compare", "bench", "version":
 			return "covprop " + args[0]
 		}
 	}

@@ -32,7 +32,7 @@ var order = [][]string{
 	{"graph"},
 	{"onnx", "baseline", "bayes"},
 	{"refine"},
-	{"dataset", "report"},
+	{"dataset", "report", "internal/bench"},
 	{"server", "batch"},
 	{"cmd"},
 	{"internal/ref", "internal/archtest"},
