@@ -107,7 +107,8 @@ func piecesOf(a Activation) (p pieces) {
 
 // split is piecewise.split for units lo to hi, which have the activation a. It
 // returns the units that the batch is good for: with a linear activation, a
-// sigma that no two knots are too close for, and numbers that are finite.
+// sigma that no two knots are too close for, and within reach of the knots in
+// float64.
 //
 // A unit is on the right of a knot where the difference has no sign, which
 // chooses the piece and the side of the tail in one, without a branch.
@@ -145,7 +146,7 @@ func (b *Batch) split(a Activation, lo, hi int) (done uint64) {
 	for i := lo; i < min(hi, BatchSize); i++ {
 		k, mu, sigma := index[i], b.Mu[i], b.Sigma[i]
 		b.value[i], b.slope[i] = p.value[k]+p.slope[k]*mu, p.slope[k]*sigma
-		if sigma > 0 && (p.n < 2 || sigma <= p.gap) && finite(mu+sigma+b.tail[0].alpha[i]+b.tail[1].alpha[i]) {
+		if sigma > 0 && (p.n < 2 || sigma <= p.gap) && finite(b.tail[0].alpha[i]) && finite(b.tail[1].alpha[i]) {
 			done |= 1 << i
 		}
 	}

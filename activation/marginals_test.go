@@ -19,10 +19,16 @@ func everyISA(t *testing.T, f func(t *testing.T)) {
 	}
 }
 
-// batchOf returns a Batch with room for the moments of n inputs.
+// batchOf returns a Batch with room for the moments of the inputs.
 func batchOf(mu, sigma []float64, orders int) *Batch {
+	return new(Batch).of(mu, sigma, orders)
+}
+
+// of makes room for the moments of the inputs in a Batch that may have been
+// used.
+func (b *Batch) of(mu, sigma []float64, orders int) *Batch {
 	n := len(mu)
-	b := &Batch{Mu: mu, Sigma: sigma, K: orders, Stride: n + 3}
+	b.Mu, b.Sigma, b.K, b.Stride = mu, sigma, orders, n+3
 	for _, s := range []*[]float64{&b.Mean, &b.Gain, &b.Variance, &b.Deviation} {
 		*s = make([]float64, n)
 	}
@@ -117,6 +123,7 @@ func TestMarginalsMarginal(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 8))
 	everyISA(t, func(t *testing.T) {
 		done := 0
+		var b Batch
 		for range 400 {
 			n := 1 + rng.IntN(BatchSize)
 			mu, sigma := make([]float64, n), make([]float64, n)
@@ -131,7 +138,7 @@ func TestMarginalsMarginal(t *testing.T) {
 				sigma[i] = math.Exp(3*rng.NormFloat64() - 1)
 				mu[i] = sigma[i] * rng.NormFloat64() * math.Exp(1.5*rng.NormFloat64())
 			}
-			done += compareMarginals(t, batch, mu, sigma, []int{1, 2, 3, 40, 64}[rng.IntN(5)])
+			done += compareMarginals(t, batch, b.of(mu, sigma, []int{1, 2, 3, 40, 64}[rng.IntN(5)]))
 		}
 		if done < 3000 {
 			t.Errorf("%d units done", done)
@@ -140,9 +147,9 @@ func TestMarginalsMarginal(t *testing.T) {
 }
 
 // compareMarginals returns how many units were done together.
-func compareMarginals(t *testing.T, acts []Activation, mu, sigma []float64, orders int) (count int) {
+func compareMarginals(t *testing.T, acts []Activation, b *Batch) (count int) {
 	t.Helper()
-	b := batchOf(mu, sigma, orders)
+	mu, sigma, orders := b.Mu, b.Sigma, b.K
 	done := MarginalsTo(acts, b)
 	h := make([]float64, orders+1)
 	for i := range mu {
@@ -172,11 +179,17 @@ func compareMarginals(t *testing.T, acts []Activation, mu, sigma []float64, orde
 // kinks, is left to Marginal; a dead unit is not.
 func TestMarginalsRefuse(t *testing.T) {
 	nan, inf := math.NaN(), math.Inf(1)
+	var b Batch // whose units were others before
 	for _, c := range []struct {
 		a         Activation
 		mu, sigma float64
 		done      bool
 	}{
+		{Clip(-1, 1), 0, 0, false},
+		{Clip(-1, 1), 0, .5, true},
+		{Clip(-1, 1), nan, 1, false},
+		{Clip(-1, 1), 0, .5, true},
+		{ReLU(), -1, 1e-310, false},
 		{ReLU(), 0, 1, true},
 		{ReLU(), -100, 1, true},
 		{ReLU(), -1, 1e-300, true},
@@ -192,6 +205,13 @@ func TestMarginalsRefuse(t *testing.T) {
 		{ReLU(), 0, 1e-150, false},
 		{ReLU(), -37, 1, false}, // the variance is below 1e-290
 		{LeakyReLU(1e200), -1, 1, false},
+		{LeakyReLU(1), 1, 0, false},
+		{LeakyReLU(1), nan, 1, false},
+		{LeakyReLU(1), inf, 1, false},
+		{LeakyReLU(1), 1, inf, false},
+		{Clip(2, 1), 0, 0, false},
+		{Clip(2, 1), 0, 1, true},
+		{Clip(inf, inf), 0, 1, false},
 		{Clip(-1, 1), 0, 2.1, false}, // two kinks within a deviation
 		{HardSwish(), 0, 1, false},
 		{Tanh(), 0, 1, false},
@@ -203,8 +223,7 @@ func TestMarginalsRefuse(t *testing.T) {
 				acts[i], mu[i], sigma[i] = ReLU(), .5, 1
 			}
 			acts[lane], mu[lane], sigma[lane] = c.a, c.mu, c.sigma
-			b := batchOf(mu, sigma, 8)
-			done := MarginalsTo(acts, b)
+			done := MarginalsTo(acts, b.of(mu, sigma, 8))
 			want := uint64(1)<<17 - 1
 			if !c.done {
 				want &^= 1 << lane
@@ -212,14 +231,22 @@ func TestMarginalsRefuse(t *testing.T) {
 			if done != want {
 				t.Errorf("%s(%v, %v): done %b, want %b", c.a.Name(), c.mu, c.sigma, done, want)
 			}
-			other := (lane + 1) % 17
-			if math.Abs(b.Mean[other]-.6978) > 1e-4 { // .5 Phi(.5) + phi(.5)
-				t.Errorf("beside %s(%v, %v) the mean is %v", c.a.Name(), c.mu, c.sigma, b.Mean[other])
+			for i := range acts {
+				if done&(1<<i) == 0 {
+					continue
+				}
+				if i != lane && math.Abs(b.Mean[i]-.6978) > 1e-4 { // .5 Phi(.5) + phi(.5)
+					t.Errorf("beside %s(%v, %v) the mean is %v", c.a.Name(), c.mu, c.sigma, b.Mean[i])
+				}
+				for k := range b.K {
+					if h := b.H[k*b.Stride+i]; !finite(h) {
+						t.Errorf("%s(%v, %v): h_%d of unit %d is %v", c.a.Name(), c.mu, c.sigma, k+1, i, h)
+					}
+				}
 			}
 		}
 	}
-	b := batchOf([]float64{0}, []float64{1}, kernel.MaxOrder+1)
-	if MarginalsTo([]Activation{ReLU()}, b) != 0 {
+	if MarginalsTo([]Activation{ReLU()}, b.of([]float64{0}, []float64{1}, kernel.MaxOrder+1)) != 0 {
 		t.Error("more orders than the recurrence has")
 	}
 }

@@ -8,6 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"gonum.org/v1/gonum/blas/blas64"
+
+	"github.com/covprop/covprop"
 	"github.com/covprop/covprop/activation"
 	"github.com/covprop/covprop/internal/cpu"
 	"github.com/covprop/covprop/layer"
@@ -67,6 +70,44 @@ func TestMomentsOfMany(t *testing.T) {
 					t.Errorf("%v, n %d, %s(%v, %v): gain %v, want %v", isa, n, a.Name(), mu[i], v[i], one.Gain[i], want)
 				}
 			}
+		}
+	}
+}
+
+// TestNoTail: where the series ends, or the output is constant, the covariance
+// has no error, although rounding leaves a difference between a variance and its
+// terms. The Moments held other tails before.
+func TestNoTail(t *testing.T) {
+	for _, c := range []struct {
+		a     activation.Activation
+		mu, v float64
+		end   bool
+	}{
+		{activation.ReLU(), .1, 1, false},
+		{activation.Tanh(), .1, 1, false},
+		{activation.ReLU(), -200, 1, true},
+		{activation.HardSwish(), -200, 1, true},
+		{activation.Identity(), 1, 2, true},
+		{activation.Square(), .3, 2, true},
+		{activation.Log(), 1, 4, true}, // linearised
+	} {
+		var m layer.Moments
+		var acc covprop.Accuracy
+		for _, a := range []activation.Activation{activation.GELU(), c.a} {
+			e, err := layer.NewElementwise([]activation.Activation{a}, 2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := e.MomentsTo(context.Background(), &m, []float64{c.mu, c.mu}, []float64{c.v, c.v}, true, layer.Options{}); err != nil {
+				t.Fatal(err)
+			}
+			cov := blas64.General{Rows: 2, Cols: 2, Stride: 2, Data: []float64{c.v, c.v / 2, c.v / 2, c.v}}
+			if acc, err = layer.CovarianceTo(context.Background(), cov, cov, &m, &m, true, layer.Options{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if c.end != (acc == covprop.Accuracy{}) {
+			t.Errorf("%s(%v, %v): %+v", c.a.Name(), c.mu, c.v, acc)
 		}
 	}
 }
