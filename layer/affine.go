@@ -10,6 +10,7 @@ import (
 	"gonum.org/v1/gonum/blas/blas64"
 
 	"github.com/covprop/covprop"
+	"github.com/covprop/covprop/internal/kernel"
 )
 
 // Affine is y = W x + b along one axis: x is seen as (Outer, In, Inner), y as
@@ -72,21 +73,36 @@ func (a *Affine) Exactness() covprop.Accuracy { return covprop.Accuracy{} }
 // Matrix implements Linear.
 func (a *Affine) Matrix(int) Matrix { return a }
 
+// manyVectors is the number of vectors from which one product with all of them
+// is faster than one with each.
+const manyVectors = 8
+
 // Forward implements Rule.
 func (a *Affine) Forward(dst []float64, x ...[]float64) {
 	out, in, inner := a.w.Rows, a.w.Cols, a.inner
-	for o := range a.outer {
-		xo, yo := x[0][o*in*inner:][:in*inner], dst[o*out*inner:][:out*inner]
-		if inner == 1 {
-			blas64.Gemv(blas.NoTrans, 1, a.w, blas64.Vector{N: in, Inc: 1, Data: xo}, 0, blas64.Vector{N: out, Inc: 1, Data: yo})
-		} else {
-			blas64.Gemm(blas.NoTrans, blas.NoTrans, 1, a.w, packed(in, inner, xo), 0, packed(out, inner, yo))
+	// Without a context that ends the products return no error.
+	ctx := context.Background()
+	switch {
+	case inner > 1:
+		for o := range a.outer {
+			_ = kernel.MulTo(ctx, 1, packed(out, inner, dst[o*out*inner:]), a.w, packed(in, inner, x[0][o*in*inner:]), false)
 		}
-		if a.bias != nil {
-			for r, b := range a.bias {
-				for i := range inner {
-					yo[r*inner+i] += b
-				}
+	case a.outer >= manyVectors:
+		_ = kernel.MulTransTo(ctx, 1, packed(a.outer, out, dst), packed(a.outer, in, x[0]), a.w, false)
+	default:
+		for o := range a.outer {
+			blas64.Gemv(blas.NoTrans, 1, a.w, blas64.Vector{N: in, Inc: 1, Data: x[0][o*in:][:in]}, 0,
+				blas64.Vector{N: out, Inc: 1, Data: dst[o*out:][:out]})
+		}
+	}
+	if a.bias == nil {
+		return
+	}
+	for o := range a.outer {
+		for r, b := range a.bias {
+			y := dst[(o*out+r)*inner:][:inner]
+			for i := range y {
+				y[i] += b
 			}
 		}
 	}

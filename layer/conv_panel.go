@@ -148,13 +148,11 @@ func (a *convPanels[T]) panel(i, ahead int, s *convScratch) {
 
 // widenTo copies src to dst.
 func widenTo[T real](dst []float64, src []T) {
-	if src, ok := any(src).([]float64); ok {
+	switch src := any(src).(type) {
+	case []float64:
 		copy(dst, src)
-		return
-	}
-	dst = dst[:len(src)]
-	for i, v := range src {
-		dst[i] = float64(v)
+	case []float32:
+		kernel.Widen(dst, src)
 	}
 }
 
@@ -166,12 +164,10 @@ func storeTo[T real](dst []T, src []float64, add bool) {
 		}
 		return
 	}
-	if dst, ok := any(dst).([]float64); ok {
+	switch dst := any(dst).(type) {
+	case []float64:
 		copy(dst, src)
-		return
-	}
-	dst = dst[:len(src)]
-	for i, v := range src {
-		dst[i] = T(v)
+	case []float32:
+		kernel.Narrow(dst, src)
 	}
 }

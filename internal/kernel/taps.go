@@ -68,6 +68,22 @@ func TransposeTo(dst, src Lanes, rows, lanes int) {
 	transposeTo(matrix[float64]{lanes, rows, dst.Stride, dst.Data}, matrix[float64]{rows, lanes, src.Stride, src.Data})
 }
 
+// Widen copies src to dst.
+func Widen(dst []float64, src []float32) {
+	dst = dst[:len(src)]
+	for i := widenVectors(dst, src); i < len(src); i++ {
+		dst[i] = float64(src[i])
+	}
+}
+
+// Narrow rounds src to dst.
+func Narrow(dst []float32, src []float64) {
+	dst = dst[:len(src)]
+	for i := narrowVectors(dst, src); i < len(src); i++ {
+		dst[i] = float32(src[i])
+	}
+}
+
 // MirrorRows copies the part of rows [i0, i1) of the square matrix a that is
 // below the diagonal to the columns above it.
 func MirrorRows[M General](a M, i0, i1 int) {

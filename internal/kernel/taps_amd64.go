@@ -40,3 +40,23 @@ func tapsVectors(y, x, w Lanes, at []int, depth, rows, lanes int) bool {
 	}
 	return true
 }
+
+// widenVectors is Widen for the first numbers, and returns how many.
+func widenVectors(dst []float64, src []float32) int {
+	n := len(src) &^ 7
+	if n == 0 || cpu.Current() == cpu.Generic {
+		return 0
+	}
+	widenAVX(&dst[0], &src[0], n)
+	return n
+}
+
+// narrowVectors is Narrow for the first numbers, and returns how many.
+func narrowVectors(dst []float32, src []float64) int {
+	n := len(src) &^ 7
+	if n == 0 || cpu.Current() == cpu.Generic {
+		return 0
+	}
+	narrowAVX(&dst[0], &src[0], n)
+	return n
+}

@@ -2003,6 +2003,44 @@ store1x4:
 	VZEROUPPER
 	RET
 
+// func widenAVX(dst *float64, src *float32, n int)
+// Requires: AVX
+TEXT ·widenAVX(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ n+16(FP), CX
+
+loop:
+	VCVTPS2PD (SI), Y0
+	VMOVUPD   Y0, (DI)
+	VCVTPS2PD 16(SI), Y0
+	VMOVUPD   Y0, 32(DI)
+	ADDQ      $0x20, SI
+	ADDQ      $0x40, DI
+	SUBQ      $0x08, CX
+	JNZ       loop
+	VZEROUPPER
+	RET
+
+// func narrowAVX(dst *float32, src *float64, n int)
+// Requires: AVX
+TEXT ·narrowAVX(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ n+16(FP), CX
+
+loop:
+	VCVTPD2PSY (SI), X0
+	VMOVUPS    X0, (DI)
+	VCVTPD2PSY 32(SI), X0
+	VMOVUPS    X0, 16(DI)
+	ADDQ       $0x40, SI
+	ADDQ       $0x20, DI
+	SUBQ       $0x08, CX
+	JNZ        loop
+	VZEROUPPER
+	RET
+
 // func prefetchLines(p *byte, stride int, rows int, bytes int)
 // Requires: MMX+
 TEXT ·prefetchLines(SB), NOSPLIT, $0-32

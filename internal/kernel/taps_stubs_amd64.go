@@ -16,6 +16,16 @@ func tapsAVX512(y *float64, x *float64, w *float64, at *int, taps int, depth int
 //go:noescape
 func tapsAVX2(y *float64, x *float64, w *float64, at *int, taps int, depth int, ys int, xs int, ws int, rows int, vectors int)
 
+// widenAVX converts n numbers, a multiple of 8.
+//
+//go:noescape
+func widenAVX(dst *float64, src *float32, n int)
+
+// narrowAVX converts n numbers, a multiple of 8.
+//
+//go:noescape
+func narrowAVX(dst *float32, src *float64, n int)
+
 // prefetchLines brings rows of bytes, stride apart, to the second-level cache.
 //
 //go:noescape

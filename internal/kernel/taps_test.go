@@ -156,6 +156,36 @@ func TestTransposeTo(t *testing.T) {
 	})
 }
 
+// TestConvert: conversions are those of Go, to the bit, NaN apart.
+func TestConvert(t *testing.T) {
+	tapsISA(t, func(t *testing.T, isa cpu.ISA) {
+		rng := rand.New(rand.NewPCG(5, 6))
+		special := []float64{0, math.Copysign(0, -1), math.NaN(), math.Inf(1), math.Inf(-1), 1e-42, 1e-50, math.MaxFloat32, 1e300, 1 + 0x1p-24, 1 + 3*0x1p-24}
+		for n := range 40 {
+			src, narrow, wide := make([]float64, n), make([]float32, n+1), make([]float64, n+1)
+			for i := range src {
+				if src[i] = rng.NormFloat64(); rng.IntN(2) == 0 {
+					src[i] = special[rng.IntN(len(special))]
+				}
+			}
+			narrow[n], wide[n] = 7, 7
+			Narrow(narrow, src)
+			Widen(wide, narrow[:n])
+			for i, v := range src {
+				if math.IsNaN(v) && math.IsNaN(float64(narrow[i])) && math.IsNaN(wide[i]) {
+					continue
+				}
+				if math.Float32bits(narrow[i]) != math.Float32bits(float32(v)) || math.Float64bits(wide[i]) != math.Float64bits(float64(float32(v))) {
+					t.Fatalf("%v, %d of %d: %v became %v and %v", isa, i, n, v, narrow[i], wide[i])
+				}
+			}
+			if narrow[n] != 7 || wide[n] != 7 {
+				t.Fatalf("%v, %d: written after the end", isa, n)
+			}
+		}
+	})
+}
+
 // BenchmarkTaps is a position of a convolution of 3 x 3 in the cache, for
 // numbers of rows that the tiles fill well and badly.
 func BenchmarkTaps(b *testing.B) {

@@ -53,8 +53,37 @@ func main() {
 	ConstraintExpr("amd64,!noasm")
 	avx512.function()
 	avx2.function()
+	convert("widenAVX", "dst *float64, src *float32", 4, 8, func(from, to Mem) {
+		VCVTPS2PD(from, Y0)
+		VMOVUPD(Y0, to)
+	})
+	convert("narrowAVX", "dst *float32, src *float64", 8, 4, func(from, to Mem) {
+		VCVTPD2PSY(from, X0)
+		VMOVUPS(X0, to)
+	})
 	prefetch()
 	Generate()
+}
+
+// convert writes a function that converts numbers of from bytes to numbers of
+// to bytes, step four at a time.
+func convert(name, params string, from, to int, step func(from, to Mem)) {
+	TEXT(name, NOSPLIT, "func("+params+", n int)")
+	Pragma("noescape")
+	Doc(name + " converts n numbers, a multiple of 8.")
+	Load(Param("dst"), RDI)
+	Load(Param("src"), RSI)
+	Load(Param("n"), RCX)
+	Label("loop")
+	for i := 0; i < 8; i += 4 {
+		step(Mem{Base: RSI, Disp: from * i}, Mem{Base: RDI, Disp: to * i})
+	}
+	ADDQ(U8(8*from), RSI)
+	ADDQ(U8(8*to), RDI)
+	SUBQ(U8(8), RCX)
+	JNZ(LabelRef("loop"))
+	VZEROUPPER()
+	RET()
 }
 
 // prefetch writes the function that fetches part of a matrix.
