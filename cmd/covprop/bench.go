@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"strings"
@@ -42,6 +43,7 @@ func (c *benchCmd) Run(e *env) error {
 type benchJSON struct {
 	Schema     int               `json:"schema"`
 	Version    string            `json:"version"`
+	Commit     string            `json:"commit"` // empty where it is not known
 	Go         string            `json:"go"`
 	System     string            `json:"system"` // operating system and architecture
 	CPU        string            `json:"cpu"`    // the model, empty where it is not known
@@ -59,7 +61,7 @@ type benchResultJSON struct {
 
 func newBenchJSON(r *bench.Report) *benchJSON {
 	b := &benchJSON{
-		Schema: 1, Version: covprop.Version, Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH,
+		Schema: 1, Version: covprop.Version, Commit: commit(), Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH,
 		CPU: processorModel(), ISA: cpu.Current().String(), Processors: runtime.GOMAXPROCS(0), Notes: append([]string{}, r.Notes...),
 	}
 	for _, x := range r.Results {
@@ -71,12 +73,8 @@ func newBenchJSON(r *bench.Report) *benchJSON {
 func benchText(r *bench.Report) []byte {
 	b := newBenchJSON(r)
 	var p page
-	model := b.CPU
-	if model == "" {
-		model = "unknown processor"
-	}
-	p.linef("covprop  %s, %s", b.Version, b.Go)
-	p.linef("machine  %s, %s, %s kernels, GOMAXPROCS %d", plain(model), b.System, b.ISA, b.Processors)
+	p.linef("covprop  %s, commit %s, %s", b.Version, cmp.Or(b.Commit, "unknown"), b.Go)
+	p.linef("machine  processor %s, %s, %s kernels, GOMAXPROCS %d", cmp.Or(plain(b.CPU), "unknown"), b.System, b.ISA, b.Processors)
 	for _, n := range r.Notes {
 		p.linef("note     %s", n)
 	}

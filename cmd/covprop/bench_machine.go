@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"runtime/debug"
 	"strings"
 )
 
@@ -18,4 +19,23 @@ func processorModel() string {
 		}
 	}
 	return ""
+}
+
+// commit returns the commit that the command was built from, with a plus sign
+// if files had been changed since; "" where the build did not note it, as that
+// of a released version does not.
+func commit() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	settings := map[string]string{}
+	for _, s := range info.Settings {
+		settings[s.Key] = s.Value
+	}
+	c := settings["vcs.revision"]
+	if c = c[:min(len(c), 12)]; settings["vcs.modified"] == "true" {
+		c += "+"
+	}
+	return c
 }

@@ -13,7 +13,7 @@ import (
 const (
 	rounds = 10
 	visit  = 30 * time.Millisecond
-	enough = 3 * time.Second
+	enough = 2 * time.Second
 )
 
 // The units of results.
