@@ -5,6 +5,7 @@ import (
 	"math"
 	"sync"
 
+	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/blas/blas64"
 
 	"github.com/covprop/covprop"
@@ -18,8 +19,7 @@ import (
 // then become the diagonal. The accuracy covers the series and the pair
 // forms, not the marginals.
 func CovarianceTo(ctx context.Context, dst, c blas64.General, f, g *Moments, symmetric bool, o Options) (covprop.Accuracy, error) {
-	hard := hardPairs{f: f, g: g}
-	s := kernel.Series{F: &f.units, G: &g.units, Symmetric: symmetric, Tol: o.tol(), Order: o.Order, Hard: &hard}
+	s := f.series(g, symmetric, o)
 	bound, excess, err := s.Run(ctx, o.Threads, dst, c)
 	if err != nil {
 		return covprop.Accuracy{}, err
@@ -29,12 +29,51 @@ func CovarianceTo(ctx context.Context, dst, c blas64.General, f, g *Moments, sym
 			dst.Data[i*dst.Stride+i] = v
 		}
 	}
-	acc := covprop.CertifiedBy(bound, truncation).Worse(hard.worst)
+	return f.accuracy(bound, excess, o.tol()), nil
+}
+
+// CovarianceTo32 is CovarianceTo for covariances in float32. What is between is
+// float64; the accuracy does not cover the rounding of c and dst.
+func CovarianceTo32(ctx context.Context, dst, c blas32.General, f, g *Moments, symmetric bool, o Options) (covprop.Accuracy, error) {
+	s := f.series(g, symmetric, o)
+	bound, excess, err := s.Run32(ctx, o.Threads, dst, c)
+	if err != nil {
+		return covprop.Accuracy{}, err
+	}
+	if symmetric {
+		for i, v := range f.Variance {
+			dst.Data[i*dst.Stride+i] = float32(v)
+		}
+	}
+	// A covariance and two variances are rounded by 2^-24 each.
+	return f.accuracy(bound, excess, max(o.tol(), 0x1p-22)), nil
+}
+
+// series returns the series for the covariances between f and g.
+func (f *Moments) series(g *Moments, symmetric bool, o Options) kernel.Series {
+	f.prepareBends()
+	g.prepareBends()
+	f.hard.g, f.hard.f, f.hard.worst = g, f, covprop.Accuracy{}
+	return kernel.Series{F: &f.units, G: &g.units, Symmetric: symmetric, Tol: o.tol(), Order: o.Order, Hard: &f.hard}
+}
+
+// accuracy is that of covariances with the bound and the excess that the
+// series returned.
+func (f *Moments) accuracy(bound, excess, tol float64) covprop.Accuracy {
+	acc := covprop.CertifiedBy(bound, truncation).Worse(f.hard.worst)
 	acc.Bound = bound
-	if excess > o.tol() {
+	if !(excess <= tol) {
 		acc = covprop.ApproximatedBy(excess, "a correlation came out above 1 and was taken as 1: the input covariance is not quite positive semidefinite")
 	}
-	return acc, nil
+	return acc
+}
+
+// prepareBends computes what pairs of units with one bend need, once.
+func (m *Moments) prepareBends() {
+	if !m.bendsDone {
+		m.bends.Set(m.rule.acts, m.units.Mu, m.units.In, m.units.Out)
+		m.bendsDone = true
+	}
 }
 
 // hardPairs computes the covariances between units of f and of g that the
@@ -46,11 +85,12 @@ type hardPairs struct {
 }
 
 func (h *hardPairs) CovariancesTo(ctx context.Context, pairs []kernel.HardPair) error {
-	for k := range pairs {
+	left := h.f.bends.CovariancesTo(pairs, &h.g.bends, h.f.tol)
+	for k := range left {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		p := &pairs[k]
+		p := &left[k]
 		cov, acc := hard(h.f, h.g, p.I, p.J, p.Rho)
 		p.Cov, p.Bound = cov, acc.Bound
 		if acc.Status == covprop.Approximate {

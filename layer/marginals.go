@@ -27,6 +27,10 @@ type Moments struct {
 	tol   float64
 	long  []longSeries // (n)
 	batch batch        // scratch of the caller's thread
+	hard  hardPairs
+
+	bends     activation.Bends
+	bendsDone bool
 }
 
 // MomentsTo computes the moments of e for inputs with the means mu and the
@@ -63,6 +67,7 @@ func (e *Elementwise) MomentsTo(ctx context.Context, m *Moments, mu, v []float64
 func (m *Moments) reset(e *Elementwise, covariances bool, o Options) {
 	n := e.inputs[0]
 	m.rule, m.tol, m.Accuracy = e, o.tol(), covprop.Accuracy{}
+	m.bendsDone = false
 	u := &m.units
 	u.N, u.K = n, max(1, o.Order)
 	if covariances {
