@@ -72,7 +72,8 @@ type HardPair struct {
 // it, and returns the largest bound on an entry's error. excess is by how much
 // the largest correlation in c exceeds 1; it was taken as 1. Rounding can cause
 // that, and a c that is not positive semidefinite. An entry of c that is NaN
-// stays NaN, has no bound, and makes the excess NaN.
+// stays NaN, has no bound, and makes the excess NaN. A covariance below the
+// smallest normal number is written as 0.
 func (s *Series) Run(ctx context.Context, threads int, dst, c blas64.General) (bound, excess float64, err error) {
 	return runSeries(ctx, threads, s, of64(dst), of64(c))
 }

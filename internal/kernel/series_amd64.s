@@ -13,6 +13,12 @@ GLOBL seriesMinusOne<>(SB), RODATA|NOPTR, $8
 DATA seriesAbs<>+0(SB)/8, $0x7fffffffffffffff
 GLOBL seriesAbs<>(SB), RODATA|NOPTR, $8
 
+DATA seriesSmallest64<>+0(SB)/8, $0x0010000000000000
+GLOBL seriesSmallest64<>(SB), RODATA|NOPTR, $8
+
+DATA seriesSmallest32<>+0(SB)/8, $0x3810000000000000
+GLOBL seriesSmallest32<>(SB), RODATA|NOPTR, $8
+
 DATA seriesMask64<>+0(SB)/8, $0xffffffffffffffff
 DATA seriesMask64<>+8(SB)/8, $0xffffffffffffffff
 DATA seriesMask64<>+16(SB)/8, $0xffffffffffffffff
@@ -1057,41 +1063,65 @@ TEXT ·seriesStore64AVX512(SB), NOSPLIT, $0-56
 	VMOVUPD     (DX), Z0
 	VMULPD.BCST 8(R9), Z0, Z0
 	VMULPD      Z8, Z0, Z0
+	VPANDQ.BCST seriesAbs<>+0(SB), Z0, Z9
+	VCMPPD.BCST $0x15, seriesSmallest64<>+0(SB), Z9, K2
+	VMOVAPD.Z   Z0, K2, Z0
 	KMOVB       (R11), K1
 	VMOVUPD     Z0, K1, (DI)
 	VMOVUPD     512(DX), Z1
 	VMULPD.BCST 104(R9), Z1, Z1
 	VMULPD      Z8, Z1, Z1
+	VPANDQ.BCST seriesAbs<>+0(SB), Z1, Z9
+	VCMPPD.BCST $0x15, seriesSmallest64<>+0(SB), Z9, K2
+	VMOVAPD.Z   Z1, K2, Z1
 	KMOVB       1(R11), K1
 	VMOVUPD     Z1, K1, (DI)(R8*1)
 	VMOVUPD     1024(DX), Z2
 	VMULPD.BCST 200(R9), Z2, Z2
 	VMULPD      Z8, Z2, Z2
+	VPANDQ.BCST seriesAbs<>+0(SB), Z2, Z9
+	VCMPPD.BCST $0x15, seriesSmallest64<>+0(SB), Z9, K2
+	VMOVAPD.Z   Z2, K2, Z2
 	KMOVB       2(R11), K1
 	VMOVUPD     Z2, K1, (DI)(R8*2)
 	VMOVUPD     1536(DX), Z3
 	VMULPD.BCST 296(R9), Z3, Z3
 	VMULPD      Z8, Z3, Z3
+	VPANDQ.BCST seriesAbs<>+0(SB), Z3, Z9
+	VCMPPD.BCST $0x15, seriesSmallest64<>+0(SB), Z9, K2
+	VMOVAPD.Z   Z3, K2, Z3
 	KMOVB       3(R11), K1
 	VMOVUPD     Z3, K1, (DI)(R12*1)
 	VMOVUPD     2048(DX), Z4
 	VMULPD.BCST 392(R9), Z4, Z4
 	VMULPD      Z8, Z4, Z4
+	VPANDQ.BCST seriesAbs<>+0(SB), Z4, Z9
+	VCMPPD.BCST $0x15, seriesSmallest64<>+0(SB), Z9, K2
+	VMOVAPD.Z   Z4, K2, Z4
 	KMOVB       4(R11), K1
 	VMOVUPD     Z4, K1, (R13)
 	VMOVUPD     2560(DX), Z5
 	VMULPD.BCST 488(R9), Z5, Z5
 	VMULPD      Z8, Z5, Z5
+	VPANDQ.BCST seriesAbs<>+0(SB), Z5, Z9
+	VCMPPD.BCST $0x15, seriesSmallest64<>+0(SB), Z9, K2
+	VMOVAPD.Z   Z5, K2, Z5
 	KMOVB       5(R11), K1
 	VMOVUPD     Z5, K1, (R13)(R8*1)
 	VMOVUPD     3072(DX), Z6
 	VMULPD.BCST 584(R9), Z6, Z6
 	VMULPD      Z8, Z6, Z6
+	VPANDQ.BCST seriesAbs<>+0(SB), Z6, Z9
+	VCMPPD.BCST $0x15, seriesSmallest64<>+0(SB), Z9, K2
+	VMOVAPD.Z   Z6, K2, Z6
 	KMOVB       6(R11), K1
 	VMOVUPD     Z6, K1, (R13)(R8*2)
 	VMOVUPD     3584(DX), Z7
 	VMULPD.BCST 680(R9), Z7, Z7
 	VMULPD      Z8, Z7, Z7
+	VPANDQ.BCST seriesAbs<>+0(SB), Z7, Z9
+	VCMPPD.BCST $0x15, seriesSmallest64<>+0(SB), Z9, K2
+	VMOVAPD.Z   Z7, K2, Z7
 	KMOVB       7(R11), K1
 	VMOVUPD     Z7, K1, (R13)(R12*1)
 	TESTQ       SI, SI
@@ -1153,25 +1183,39 @@ TEXT ·seriesStore64AVX2(SB), NOSPLIT, $0-48
 	LEAQ         (R8)(R8*2), R12
 	LEAQ         (DI)(R8*4), R13
 	LEAQ         (SI)(R8*4), R14
+	VBROADCASTSD seriesAbs<>+0(SB), Y12
+	VBROADCASTSD seriesSmallest64<>+0(SB), Y13
 	VMOVUPD      384(R10), Y4
 	VBROADCASTSD 8(R9), Y5
 	VMULPD       (DX), Y5, Y0
 	VMULPD       Y4, Y0, Y0
+	VANDPD       Y12, Y0, Y5
+	VCMPPD       $0x15, Y13, Y5, Y5
+	VANDPD       Y5, Y0, Y0
 	VMOVAPD      Y0, Y5
 	VMOVUPD      Y5, (DI)
 	VBROADCASTSD 104(R9), Y5
 	VMULPD       512(DX), Y5, Y1
 	VMULPD       Y4, Y1, Y1
+	VANDPD       Y12, Y1, Y5
+	VCMPPD       $0x15, Y13, Y5, Y5
+	VANDPD       Y5, Y1, Y1
 	VMOVAPD      Y1, Y5
 	VMOVUPD      Y5, (DI)(R8*1)
 	VBROADCASTSD 200(R9), Y5
 	VMULPD       1024(DX), Y5, Y2
 	VMULPD       Y4, Y2, Y2
+	VANDPD       Y12, Y2, Y5
+	VCMPPD       $0x15, Y13, Y5, Y5
+	VANDPD       Y5, Y2, Y2
 	VMOVAPD      Y2, Y5
 	VMOVUPD      Y5, (DI)(R8*2)
 	VBROADCASTSD 296(R9), Y5
 	VMULPD       1536(DX), Y5, Y3
 	VMULPD       Y4, Y3, Y3
+	VANDPD       Y12, Y3, Y5
+	VCMPPD       $0x15, Y13, Y5, Y5
+	VANDPD       Y5, Y3, Y3
 	VMOVAPD      Y3, Y5
 	VMOVUPD      Y5, (DI)(R12*1)
 	TESTQ        SI, SI
@@ -1194,21 +1238,33 @@ quarter1:
 	VBROADCASTSD 8(R9), Y5
 	VMULPD       32(DX), Y5, Y0
 	VMULPD       Y4, Y0, Y0
+	VANDPD       Y12, Y0, Y5
+	VCMPPD       $0x15, Y13, Y5, Y5
+	VANDPD       Y5, Y0, Y0
 	VMOVAPD      Y0, Y5
 	VMOVUPD      Y5, 32(DI)
 	VBROADCASTSD 104(R9), Y5
 	VMULPD       544(DX), Y5, Y1
 	VMULPD       Y4, Y1, Y1
+	VANDPD       Y12, Y1, Y5
+	VCMPPD       $0x15, Y13, Y5, Y5
+	VANDPD       Y5, Y1, Y1
 	VMOVAPD      Y1, Y5
 	VMOVUPD      Y5, 32(DI)(R8*1)
 	VBROADCASTSD 200(R9), Y5
 	VMULPD       1056(DX), Y5, Y2
 	VMULPD       Y4, Y2, Y2
+	VANDPD       Y12, Y2, Y5
+	VCMPPD       $0x15, Y13, Y5, Y5
+	VANDPD       Y5, Y2, Y2
 	VMOVAPD      Y2, Y5
 	VMOVUPD      Y5, 32(DI)(R8*2)
 	VBROADCASTSD 296(R9), Y5
 	VMULPD       1568(DX), Y5, Y3
 	VMULPD       Y4, Y3, Y3
+	VANDPD       Y12, Y3, Y5
+	VCMPPD       $0x15, Y13, Y5, Y5
+	VANDPD       Y5, Y3, Y3
 	VMOVAPD      Y3, Y5
 	VMOVUPD      Y5, 32(DI)(R12*1)
 	TESTQ        SI, SI
@@ -1231,21 +1287,33 @@ quarter2:
 	VBROADCASTSD 392(R9), Y5
 	VMULPD       2048(DX), Y5, Y0
 	VMULPD       Y4, Y0, Y0
+	VANDPD       Y12, Y0, Y5
+	VCMPPD       $0x15, Y13, Y5, Y5
+	VANDPD       Y5, Y0, Y0
 	VMOVAPD      Y0, Y5
 	VMOVUPD      Y5, (R13)
 	VBROADCASTSD 488(R9), Y5
 	VMULPD       2560(DX), Y5, Y1
 	VMULPD       Y4, Y1, Y1
+	VANDPD       Y12, Y1, Y5
+	VCMPPD       $0x15, Y13, Y5, Y5
+	VANDPD       Y5, Y1, Y1
 	VMOVAPD      Y1, Y5
 	VMOVUPD      Y5, (R13)(R8*1)
 	VBROADCASTSD 584(R9), Y5
 	VMULPD       3072(DX), Y5, Y2
 	VMULPD       Y4, Y2, Y2
+	VANDPD       Y12, Y2, Y5
+	VCMPPD       $0x15, Y13, Y5, Y5
+	VANDPD       Y5, Y2, Y2
 	VMOVAPD      Y2, Y5
 	VMOVUPD      Y5, (R13)(R8*2)
 	VBROADCASTSD 680(R9), Y5
 	VMULPD       3584(DX), Y5, Y3
 	VMULPD       Y4, Y3, Y3
+	VANDPD       Y12, Y3, Y5
+	VCMPPD       $0x15, Y13, Y5, Y5
+	VANDPD       Y5, Y3, Y3
 	VMOVAPD      Y3, Y5
 	VMOVUPD      Y5, (R13)(R12*1)
 	TESTQ        SI, SI
@@ -1268,21 +1336,33 @@ quarter3:
 	VBROADCASTSD 392(R9), Y5
 	VMULPD       2080(DX), Y5, Y0
 	VMULPD       Y4, Y0, Y0
+	VANDPD       Y12, Y0, Y5
+	VCMPPD       $0x15, Y13, Y5, Y5
+	VANDPD       Y5, Y0, Y0
 	VMOVAPD      Y0, Y5
 	VMOVUPD      Y5, 32(R13)
 	VBROADCASTSD 488(R9), Y5
 	VMULPD       2592(DX), Y5, Y1
 	VMULPD       Y4, Y1, Y1
+	VANDPD       Y12, Y1, Y5
+	VCMPPD       $0x15, Y13, Y5, Y5
+	VANDPD       Y5, Y1, Y1
 	VMOVAPD      Y1, Y5
 	VMOVUPD      Y5, 32(R13)(R8*1)
 	VBROADCASTSD 584(R9), Y5
 	VMULPD       3104(DX), Y5, Y2
 	VMULPD       Y4, Y2, Y2
+	VANDPD       Y12, Y2, Y5
+	VCMPPD       $0x15, Y13, Y5, Y5
+	VANDPD       Y5, Y2, Y2
 	VMOVAPD      Y2, Y5
 	VMOVUPD      Y5, 32(R13)(R8*2)
 	VBROADCASTSD 680(R9), Y5
 	VMULPD       3616(DX), Y5, Y3
 	VMULPD       Y4, Y3, Y3
+	VANDPD       Y12, Y3, Y5
+	VCMPPD       $0x15, Y13, Y5, Y5
+	VANDPD       Y5, Y3, Y3
 	VMOVAPD      Y3, Y5
 	VMOVUPD      Y5, 32(R13)(R12*1)
 	TESTQ        SI, SI
@@ -1321,48 +1401,72 @@ TEXT ·seriesStore32AVX512(SB), NOSPLIT, $0-56
 	VMOVUPD     (DX), Z0
 	VMULPD.BCST 8(R9), Z0, Z0
 	VMULPD      Z8, Z0, Z0
+	VPANDQ.BCST seriesAbs<>+0(SB), Z0, Z9
+	VCMPPD.BCST $0x15, seriesSmallest32<>+0(SB), Z9, K2
+	VMOVAPD.Z   Z0, K2, Z0
 	KMOVB       (R11), K1
 	VCVTPD2PS   Z0, Y9
 	VMOVUPS     Y9, K1, (DI)
 	VMOVUPD     512(DX), Z1
 	VMULPD.BCST 104(R9), Z1, Z1
 	VMULPD      Z8, Z1, Z1
+	VPANDQ.BCST seriesAbs<>+0(SB), Z1, Z9
+	VCMPPD.BCST $0x15, seriesSmallest32<>+0(SB), Z9, K2
+	VMOVAPD.Z   Z1, K2, Z1
 	KMOVB       1(R11), K1
 	VCVTPD2PS   Z1, Y9
 	VMOVUPS     Y9, K1, (DI)(R8*1)
 	VMOVUPD     1024(DX), Z2
 	VMULPD.BCST 200(R9), Z2, Z2
 	VMULPD      Z8, Z2, Z2
+	VPANDQ.BCST seriesAbs<>+0(SB), Z2, Z9
+	VCMPPD.BCST $0x15, seriesSmallest32<>+0(SB), Z9, K2
+	VMOVAPD.Z   Z2, K2, Z2
 	KMOVB       2(R11), K1
 	VCVTPD2PS   Z2, Y9
 	VMOVUPS     Y9, K1, (DI)(R8*2)
 	VMOVUPD     1536(DX), Z3
 	VMULPD.BCST 296(R9), Z3, Z3
 	VMULPD      Z8, Z3, Z3
+	VPANDQ.BCST seriesAbs<>+0(SB), Z3, Z9
+	VCMPPD.BCST $0x15, seriesSmallest32<>+0(SB), Z9, K2
+	VMOVAPD.Z   Z3, K2, Z3
 	KMOVB       3(R11), K1
 	VCVTPD2PS   Z3, Y9
 	VMOVUPS     Y9, K1, (DI)(R12*1)
 	VMOVUPD     2048(DX), Z4
 	VMULPD.BCST 392(R9), Z4, Z4
 	VMULPD      Z8, Z4, Z4
+	VPANDQ.BCST seriesAbs<>+0(SB), Z4, Z9
+	VCMPPD.BCST $0x15, seriesSmallest32<>+0(SB), Z9, K2
+	VMOVAPD.Z   Z4, K2, Z4
 	KMOVB       4(R11), K1
 	VCVTPD2PS   Z4, Y9
 	VMOVUPS     Y9, K1, (R13)
 	VMOVUPD     2560(DX), Z5
 	VMULPD.BCST 488(R9), Z5, Z5
 	VMULPD      Z8, Z5, Z5
+	VPANDQ.BCST seriesAbs<>+0(SB), Z5, Z9
+	VCMPPD.BCST $0x15, seriesSmallest32<>+0(SB), Z9, K2
+	VMOVAPD.Z   Z5, K2, Z5
 	KMOVB       5(R11), K1
 	VCVTPD2PS   Z5, Y9
 	VMOVUPS     Y9, K1, (R13)(R8*1)
 	VMOVUPD     3072(DX), Z6
 	VMULPD.BCST 584(R9), Z6, Z6
 	VMULPD      Z8, Z6, Z6
+	VPANDQ.BCST seriesAbs<>+0(SB), Z6, Z9
+	VCMPPD.BCST $0x15, seriesSmallest32<>+0(SB), Z9, K2
+	VMOVAPD.Z   Z6, K2, Z6
 	KMOVB       6(R11), K1
 	VCVTPD2PS   Z6, Y9
 	VMOVUPS     Y9, K1, (R13)(R8*2)
 	VMOVUPD     3584(DX), Z7
 	VMULPD.BCST 680(R9), Z7, Z7
 	VMULPD      Z8, Z7, Z7
+	VPANDQ.BCST seriesAbs<>+0(SB), Z7, Z9
+	VCMPPD.BCST $0x15, seriesSmallest32<>+0(SB), Z9, K2
+	VMOVAPD.Z   Z7, K2, Z7
 	KMOVB       7(R11), K1
 	VCVTPD2PS   Z7, Y9
 	VMOVUPS     Y9, K1, (R13)(R12*1)
@@ -1433,28 +1537,42 @@ TEXT ·seriesStore32AVX2(SB), NOSPLIT, $0-48
 	LEAQ         (R8)(R8*2), R12
 	LEAQ         (DI)(R8*4), R13
 	LEAQ         (SI)(R8*4), R14
+	VBROADCASTSD seriesAbs<>+0(SB), Y12
+	VBROADCASTSD seriesSmallest32<>+0(SB), Y13
 	VMOVUPD      384(R10), Y4
 	VBROADCASTSD 8(R9), Y5
 	VMULPD       (DX), Y5, Y0
 	VMULPD       Y4, Y0, Y0
+	VANDPD       Y12, Y0, Y5
+	VCMPPD       $0x15, Y13, Y5, Y5
+	VANDPD       Y5, Y0, Y0
 	VMOVAPD      Y0, Y5
 	VCVTPD2PSY   Y5, X5
 	VMOVUPS      X5, (DI)
 	VBROADCASTSD 104(R9), Y5
 	VMULPD       512(DX), Y5, Y1
 	VMULPD       Y4, Y1, Y1
+	VANDPD       Y12, Y1, Y5
+	VCMPPD       $0x15, Y13, Y5, Y5
+	VANDPD       Y5, Y1, Y1
 	VMOVAPD      Y1, Y5
 	VCVTPD2PSY   Y5, X5
 	VMOVUPS      X5, (DI)(R8*1)
 	VBROADCASTSD 200(R9), Y5
 	VMULPD       1024(DX), Y5, Y2
 	VMULPD       Y4, Y2, Y2
+	VANDPD       Y12, Y2, Y5
+	VCMPPD       $0x15, Y13, Y5, Y5
+	VANDPD       Y5, Y2, Y2
 	VMOVAPD      Y2, Y5
 	VCVTPD2PSY   Y5, X5
 	VMOVUPS      X5, (DI)(R8*2)
 	VBROADCASTSD 296(R9), Y5
 	VMULPD       1536(DX), Y5, Y3
 	VMULPD       Y4, Y3, Y3
+	VANDPD       Y12, Y3, Y5
+	VCMPPD       $0x15, Y13, Y5, Y5
+	VANDPD       Y5, Y3, Y3
 	VMOVAPD      Y3, Y5
 	VCVTPD2PSY   Y5, X5
 	VMOVUPS      X5, (DI)(R12*1)
@@ -1482,24 +1600,36 @@ quarter1:
 	VBROADCASTSD 8(R9), Y5
 	VMULPD       32(DX), Y5, Y0
 	VMULPD       Y4, Y0, Y0
+	VANDPD       Y12, Y0, Y5
+	VCMPPD       $0x15, Y13, Y5, Y5
+	VANDPD       Y5, Y0, Y0
 	VMOVAPD      Y0, Y5
 	VCVTPD2PSY   Y5, X5
 	VMOVUPS      X5, 16(DI)
 	VBROADCASTSD 104(R9), Y5
 	VMULPD       544(DX), Y5, Y1
 	VMULPD       Y4, Y1, Y1
+	VANDPD       Y12, Y1, Y5
+	VCMPPD       $0x15, Y13, Y5, Y5
+	VANDPD       Y5, Y1, Y1
 	VMOVAPD      Y1, Y5
 	VCVTPD2PSY   Y5, X5
 	VMOVUPS      X5, 16(DI)(R8*1)
 	VBROADCASTSD 200(R9), Y5
 	VMULPD       1056(DX), Y5, Y2
 	VMULPD       Y4, Y2, Y2
+	VANDPD       Y12, Y2, Y5
+	VCMPPD       $0x15, Y13, Y5, Y5
+	VANDPD       Y5, Y2, Y2
 	VMOVAPD      Y2, Y5
 	VCVTPD2PSY   Y5, X5
 	VMOVUPS      X5, 16(DI)(R8*2)
 	VBROADCASTSD 296(R9), Y5
 	VMULPD       1568(DX), Y5, Y3
 	VMULPD       Y4, Y3, Y3
+	VANDPD       Y12, Y3, Y5
+	VCMPPD       $0x15, Y13, Y5, Y5
+	VANDPD       Y5, Y3, Y3
 	VMOVAPD      Y3, Y5
 	VCVTPD2PSY   Y5, X5
 	VMOVUPS      X5, 16(DI)(R12*1)
@@ -1527,24 +1657,36 @@ quarter2:
 	VBROADCASTSD 392(R9), Y5
 	VMULPD       2048(DX), Y5, Y0
 	VMULPD       Y4, Y0, Y0
+	VANDPD       Y12, Y0, Y5
+	VCMPPD       $0x15, Y13, Y5, Y5
+	VANDPD       Y5, Y0, Y0
 	VMOVAPD      Y0, Y5
 	VCVTPD2PSY   Y5, X5
 	VMOVUPS      X5, (R13)
 	VBROADCASTSD 488(R9), Y5
 	VMULPD       2560(DX), Y5, Y1
 	VMULPD       Y4, Y1, Y1
+	VANDPD       Y12, Y1, Y5
+	VCMPPD       $0x15, Y13, Y5, Y5
+	VANDPD       Y5, Y1, Y1
 	VMOVAPD      Y1, Y5
 	VCVTPD2PSY   Y5, X5
 	VMOVUPS      X5, (R13)(R8*1)
 	VBROADCASTSD 584(R9), Y5
 	VMULPD       3072(DX), Y5, Y2
 	VMULPD       Y4, Y2, Y2
+	VANDPD       Y12, Y2, Y5
+	VCMPPD       $0x15, Y13, Y5, Y5
+	VANDPD       Y5, Y2, Y2
 	VMOVAPD      Y2, Y5
 	VCVTPD2PSY   Y5, X5
 	VMOVUPS      X5, (R13)(R8*2)
 	VBROADCASTSD 680(R9), Y5
 	VMULPD       3584(DX), Y5, Y3
 	VMULPD       Y4, Y3, Y3
+	VANDPD       Y12, Y3, Y5
+	VCMPPD       $0x15, Y13, Y5, Y5
+	VANDPD       Y5, Y3, Y3
 	VMOVAPD      Y3, Y5
 	VCVTPD2PSY   Y5, X5
 	VMOVUPS      X5, (R13)(R12*1)
@@ -1572,24 +1714,36 @@ quarter3:
 	VBROADCASTSD 392(R9), Y5
 	VMULPD       2080(DX), Y5, Y0
 	VMULPD       Y4, Y0, Y0
+	VANDPD       Y12, Y0, Y5
+	VCMPPD       $0x15, Y13, Y5, Y5
+	VANDPD       Y5, Y0, Y0
 	VMOVAPD      Y0, Y5
 	VCVTPD2PSY   Y5, X5
 	VMOVUPS      X5, 16(R13)
 	VBROADCASTSD 488(R9), Y5
 	VMULPD       2592(DX), Y5, Y1
 	VMULPD       Y4, Y1, Y1
+	VANDPD       Y12, Y1, Y5
+	VCMPPD       $0x15, Y13, Y5, Y5
+	VANDPD       Y5, Y1, Y1
 	VMOVAPD      Y1, Y5
 	VCVTPD2PSY   Y5, X5
 	VMOVUPS      X5, 16(R13)(R8*1)
 	VBROADCASTSD 584(R9), Y5
 	VMULPD       3104(DX), Y5, Y2
 	VMULPD       Y4, Y2, Y2
+	VANDPD       Y12, Y2, Y5
+	VCMPPD       $0x15, Y13, Y5, Y5
+	VANDPD       Y5, Y2, Y2
 	VMOVAPD      Y2, Y5
 	VCVTPD2PSY   Y5, X5
 	VMOVUPS      X5, 16(R13)(R8*2)
 	VBROADCASTSD 680(R9), Y5
 	VMULPD       3616(DX), Y5, Y3
 	VMULPD       Y4, Y3, Y3
+	VANDPD       Y12, Y3, Y5
+	VCMPPD       $0x15, Y13, Y5, Y5
+	VANDPD       Y5, Y3, Y3
 	VMOVAPD      Y3, Y5
 	VCVTPD2PSY   Y5, X5
 	VMOVUPS      X5, 16(R13)(R12*1)

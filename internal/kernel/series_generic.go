@@ -1,6 +1,9 @@
 package kernel
 
-import "math"
+import (
+	"math"
+	"unsafe"
+)
 
 // What the assembly computes, in Go.
 
@@ -83,7 +86,7 @@ func (j *seriesJob[T]) storeGeneric(w *seriesTile, a seriesArea, bi, bj int) {
 		}
 		dst := j.dst.row(row, first, first+n)
 		for k := range dst {
-			dst[k] = T(w.rho[i*seriesTileSize+bj*lanes+k] * j.plan.rows[row].out * c.out[k])
+			dst[k] = normal[T](w.rho[i*seriesTileSize+bj*lanes+k] * j.plan.rows[row].out * c.out[k])
 			if j.s.Symmetric {
 				*j.dst.at(first+k, row) = dst[k]
 			}
@@ -97,4 +100,18 @@ func (j *seriesJob[T]) storeAllGeneric(w *seriesTile, a seriesArea) {
 			j.storeGeneric(w, a, bi, bj)
 		}
 	}
+}
+
+// normal returns x, or 0 where T has no normal number as small: such a number
+// has lost its relative accuracy and would slow every product that it enters a
+// hundredfold. They are common beside units that are nearly always off.
+func normal[T float](x float64) T {
+	smallest := 0x1p-1022
+	if unsafe.Sizeof(T(0)) == 4 {
+		smallest = 0x1p-126
+	}
+	if math.Abs(x) < smallest {
+		return 0
+	}
+	return T(x)
 }

@@ -519,3 +519,48 @@ func seriesAllocations[T float](t *testing.T) {
 		}
 	}
 }
+
+// TestUnderflow: covariances of units that hardly vary, whose product with
+// each other is no normal number, are 0, and those with other units what they
+// are, from the series and from hard pairs alike.
+func TestUnderflow(t *testing.T) { eachType(t, underflow[float64], underflow[float32]) }
+
+func underflow[T float](t *testing.T) {
+	smallest := 0x1p-1022
+	if sizeOfEntry[T]() == 4 {
+		smallest = 0x1p-126
+	}
+	rng := rand.New(rand.NewPCG(8, 1))
+	f, q := geometric(rng, 75)
+	for i := range f.Out {
+		if i%2 == 0 {
+			f.Out[i] *= math.Sqrt(smallest) * math.Pow(2, 4*rng.Float64()-2)
+		}
+	}
+	src, dst := correlated[T](rng, f, f), frame(75, 75, 3, func() T { return 7 })
+	s := Series{F: f, G: f, Symmetric: true, Tol: 1e-9, Hard: exactPairs{f, f, q, q}}
+	bound, _, err := cov(&s, context.Background(), 1, dst.matrix, src.matrix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	zeros := 0
+	for i := range 75 {
+		for j := range 75 {
+			want := exact(f, f, q, q, i, j, float64(*src.at(i, j)))
+			got := *dst.at(i, j)
+			near := math.Abs(math.Abs(want)/smallest-1) < 1e-5 // rounding decides
+			switch {
+			case i == j || near:
+			case math.Abs(want) > smallest:
+				checkEntry(t, i, j, got, want, f.Out[i]*f.Out[j], bound)
+			case got != 0:
+				t.Errorf("(%d,%d) is %v, want 0 in place of %v", i, j, got, want)
+			case want != 0:
+				zeros++
+			}
+		}
+	}
+	if zeros < 100 {
+		t.Errorf("%d entries are below the smallest normal number", zeros)
+	}
+}

@@ -195,9 +195,10 @@ func (j *seriesJob[T]) computeHard(ctx context.Context, w *seriesTile, n int) er
 			return err
 		}
 		for _, p := range pairs {
-			*j.dst.at(p.I, p.J) = T(p.Cov)
+			cov := normal[T](p.Cov)
+			*j.dst.at(p.I, p.J) = cov
 			if j.s.Symmetric {
-				*j.dst.at(p.J, p.I) = T(p.Cov)
+				*j.dst.at(p.J, p.I) = cov
 			}
 			w.bound[0] = max(w.bound[0], p.Bound)
 		}

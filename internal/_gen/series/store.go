@@ -33,7 +33,8 @@ func line(base, base4 GPPhysical, r int) Mem {
 }
 
 // store512 writes the function that multiplies a block of sums by the standard
-// deviations, stores it, and stores its transpose.
+// deviations, stores it, and stores its transpose. What is below the smallest
+// normal number is stored as 0.
 func store512(f format) {
 	name := fmt.Sprintf("seriesStore%dAVX512", bits(f))
 	storeHead(name, f, ", masks *uint8")
@@ -48,6 +49,9 @@ func store512(f format) {
 		VMOVUPD(Mem{Base: sums, Disp: r * tileRow}, z[r])
 		VMULPD_BCST(Mem{Base: rows, Disp: r*rowBytes + rowOut}, z[r], z[r])
 		VMULPD(z[8], z[r], z[r])
+		VPANDQ_BCST(abs, z[r], z[9])
+		VCMPPD_BCST(Imm(notLess), smallest(f), z[9], K2)
+		VMOVAPD_Z(z[r], K2, z[r])
 		storeMasked(f, z[r], z[9], line(dst, dst4, r), r)
 	}
 	TESTQ(up, up)
@@ -77,6 +81,12 @@ func store512(f format) {
 	RET()
 }
 
+// notLess is the comparison "not less than", which NaN passes.
+const notLess = 0x15
+
+// smallest is the smallest normal number of the format.
+func smallest(f format) Mem { return map[int]Mem{8: smallest64, 4: smallest32}[f.size] }
+
 // storeMasked stores the lanes of z that mask n names.
 func storeMasked(f format, z, t VecPhysical, to Mem, n int) {
 	KMOVB(Mem{Base: masks, Disp: n}, K1)
@@ -104,6 +114,8 @@ func store256(f format) {
 		VCVTPD2PSY(r, r.AsX())
 		VMOVUPS(r.AsX(), to)
 	}
+	VBROADCASTSD(abs, y[12])
+	VBROADCASTSD(smallest(f), y[13])
 	for quarter := range 4 {
 		qr, qc := quarter/2*4, quarter%2*4
 		VMOVUPD(Mem{Base: cols, Disp: colOut + qc*word}, y[4])
@@ -111,6 +123,9 @@ func store256(f format) {
 			VBROADCASTSD(Mem{Base: rows, Disp: (qr+r)*rowBytes + rowOut}, y[5])
 			VMULPD(Mem{Base: sums, Disp: (qr+r)*tileRow + qc*word}, y[5], y[r])
 			VMULPD(y[4], y[r], y[r])
+			VANDPD(y[12], y[r], y[5])
+			VCMPPD(Imm(notLess), y[13], y[5], y[5])
+			VANDPD(y[5], y[r], y[r])
 			VMOVAPD(y[r], y[5])
 			put(y[5], line(dst, dst4, qr+r).Offset(qc*f.size))
 		}
