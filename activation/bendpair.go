@@ -8,31 +8,37 @@ import (
 )
 
 // Bends are n units whose activations have one bend, as ReLU and its kin, for
-// covariances of many pairs of them. About its mean such a unit is linear, but
-// for a tail beyond the knot. In units of its output standard deviation it is
-//
-//	const + b Z + w (sign Z - a)_+ / sqrt(phi(a)),   a = |knot - mu|/sigma,
-//
-// with numbers of ordinary size also where phi(a) is none. The moments of the
-// tail are E (Z - a)_+^m = phi(a) j_m. The zero value holds no units.
+// covariances of many pairs of them. The zero value holds no units.
 type Bends struct {
-	known      []bool
-	b, w, sign []float64
-	a, root    []float64 // a and sqrt(phi(a))
-	j0, j1, j2 []float64
-	sd         []float64 // of the outputs
+	units []bendUnit
+	// by unit: a, what its density is asked for, and E (Z - a)_+^m / phi(a)
+	a, root, j0, j1, j2 []float64
+}
+
+// A bendUnit is linear about its mean, but for a tail beyond the knot. In units
+// of its output standard deviation sd it is
+//
+//	const + b Z + w (sign Z - a)_+ / root,   a = |knot - mu|/sigma,   root = sqrt(phi(a)),
+//
+// with numbers of ordinary size also where phi(a) is none. w is NaN for other
+// units.
+type bendUnit struct {
+	b, w, sign, a   float64
+	root, inverse   float64    // root and its inverse
+	j               [3]float64 // E (Z - a)_+^m / phi(a)
+	mean, first, sd float64    // E T and E T Z of the last term T
 }
 
 // Set makes b the units with the activations acts, one for all or one each, the
 // input means mu and standard deviations sigma, and the output standard
-// deviations sd, which is kept.
+// deviations sd.
 func (b *Bends) Set(acts []Activation, mu, sigma, sd []float64) {
 	n := len(mu)
-	if cap(b.known) < n {
-		b.known = make([]bool, n)
+	if cap(b.units) < n {
+		b.units = make([]bendUnit, n)
 	}
-	b.known, b.sd = b.known[:n], sd
-	for _, s := range [...]*[]float64{&b.b, &b.w, &b.sign, &b.a, &b.root, &b.j0, &b.j1, &b.j2} {
+	b.units = b.units[:n]
+	for _, s := range [...]*[]float64{&b.a, &b.root, &b.j0, &b.j1, &b.j2} {
 		if cap(*s) < n {
 			*s = make([]float64, n)
 		}
@@ -44,36 +50,44 @@ func (b *Bends) Set(acts []Activation, mu, sigma, sd []float64) {
 			p = piecesOf(acts[i])
 			p.linear = p.linear && p.n == 1 && p.jump[0][0] == 0
 		}
-		b.set(i, &p, mu[i], sigma[i])
-		b.root[i] = 1
+		u := &b.units[i]
+		u.set(&p, mu[i], sigma[i], sd[i])
+		b.a[i], b.root[i] = u.a, 1
 	}
 	kernel.HalfLineTo(b.j0, b.j1, b.j2, b.a, b.root)
 	for i, a := range b.a {
 		b.root[i] = a * math.Sqrt(0.5)
 	}
-	vec.DensityTo(b.root, b.root)
+	vec.DensityTo(b.root, b.root) // exp(-a^2/4) / sqrt(2 pi)
 	for i := range n {
-		b.root[i] *= math.Sqrt(math.Sqrt(2 * math.Pi))
-		if b.b[i] != 0 {
-			b.w[i] *= b.root[i]
-		} else { // nothing but the tail
-			b.w[i] = math.Copysign(1/math.Sqrt(b.j2[i]-b.root[i]*b.root[i]*b.j1[i]*b.j1[i]), b.w[i])
+		u := &b.units[i]
+		u.root = b.root[i] * math.Sqrt(math.Sqrt(2*math.Pi))
+		u.inverse = 1 / u.root
+		u.j = [3]float64{b.j0[i], b.j1[i], b.j2[i]}
+		if u.b != 0 {
+			u.w *= u.root
+		} else { // nothing but the tail: its variance is 1
+			u.w = math.Copysign(1/math.Sqrt(u.j[2]-u.root*u.root*u.j[1]*u.j[1]), u.w)
 		}
+		u.mean, u.first = u.w*u.root*u.j[1], u.w*u.root*u.j[0]*u.sign
 	}
 }
 
-// set makes unit i that with the pieces p, but for the factor root in w.
-func (b *Bends) set(i int, p *pieces, mu, sigma float64) {
+// set makes u the unit with the pieces p, but for what the density decides; w is
+// that of root = 1.
+func (u *bendUnit) set(p *pieces, mu, sigma, sd float64) {
 	delta := mu - p.at[0]
-	piece := 0
+	slope := p.slope[0]
 	if delta >= 0 {
-		piece = 1
+		slope = p.slope[1]
 	}
-	b.b[i], b.w[i] = p.slope[piece]*sigma/b.sd[i], p.jump[0][1]*sigma/b.sd[i]
-	b.sign[i], b.a[i] = -math.Copysign(1, delta), math.Abs(delta)/sigma
-	b.known[i] = p.linear && sigma > 0 && b.sd[i] > 0 && (b.a[i] <= farthestTail || b.b[i] != 0)
-	if b.a[i] > farthestTail || !b.known[i] {
-		b.a[i], b.w[i] = 0, 0
+	u.b, u.w, u.sd = slope*sigma/sd, p.jump[0][1]*sigma/sd, sd
+	u.sign, u.a = -math.Copysign(1, delta), math.Abs(delta)/sigma
+	known := p.linear && sigma > 0 && sd > 0 && (u.a <= farthestTail || u.b != 0)
+	if !known {
+		u.a, u.b, u.w = 0, 1, math.NaN()
+	} else if u.a > farthestTail {
+		u.a, u.w = 0, 0
 	}
 }
 
@@ -109,32 +123,27 @@ func (f *Bends) CovariancesTo(pairs []kernel.HardPair, g *Bends, tol float64) (l
 	done := 0
 	for k := range pairs {
 		p := &pairs[k]
-		if !f.known[p.I] || !g.known[p.J] {
+		u, v := &f.units[p.I], &g.units[p.J]
+		s := u.pair(v, p.Rho)
+		bound := bendRounding*s.size + kernel.BendError*math.Abs(s.scale)
+		if !(bound <= tol) {
 			continue
 		}
-		s := f.pair(g, p)
-		if p.Bound = bendRounding*s.size + kernel.BendError*math.Abs(s.scale); !(p.Bound <= tol) {
-			continue
-		}
-		if math.Abs(s.scale) > bendNegligible {
+		sd := u.sd * v.sd
+		if s.needed {
 			i, ok := integrals.Add(s.p, s.q, s.s)
 			if !ok {
 				continue
 			}
-			if i >= 0 {
-				scale[i], place[i] = s.scale, done
-			}
+			scale[i], place[i] = s.scale*sd, done
 		}
-		p.Cov = s.cov
+		p.Cov, p.Bound = s.cov*sd, bound
 		pairs[done], pairs[k] = pairs[k], pairs[done]
 		done++
 	}
 	integrals.Compute()
 	for i := range integrals.N {
 		pairs[place[i]].Cov += scale[i] * integrals.G[i]
-	}
-	for k := range done {
-		pairs[k].Cov *= f.sd[pairs[k].I] * g.sd[pairs[k].J]
 	}
 	return pairs[done:]
 }
@@ -144,46 +153,46 @@ const (
 	// argument of the density is rounded, a^2/2 2^-53 <= 8.5e-14, and a few
 	// operations.
 	bendRounding = 1e-13
-	// bendNegligible is what an integral need not be computed for: it is below
-	// 1, and its error of that size counts as rounding of a covariance of 1.
+	// bendNegligible is a scale below which the integral, at most 1, counts as
+	// rounding.
 	bendNegligible = 1e-15
 )
 
 // A bendPair is a covariance, in units of the two output standard deviations,
 // without its integral: cov + scale G(p, q, s), cov being a sum of parts of the
-// given size.
+// given size. needed says that the integral is not negligible.
 type bendPair struct {
 	cov, size      float64
 	scale, p, q, s float64
+	needed         bool
 }
 
-func (f *Bends) pair(g *Bends, pair *kernel.HardPair) (s bendPair) {
-	i, j, rho := pair.I, pair.J, pair.Rho
-	a, b, r := f.a[i], g.a[j], math.Abs(pair.Rho)
-	ww := f.w[i] * g.w[j]
-	s.add(rho * f.b[i] * g.b[j])
-	s.add(rho * f.b[i] * g.w[j] * g.sign[j] * g.root[j] * g.j0[j])
-	s.add(rho * f.w[i] * f.sign[i] * f.root[i] * f.j0[i] * g.b[j])
-	s.add(-ww * f.root[i] * f.j1[i] * g.root[j] * g.j1[j])
-	far, at, ratio := f, i, f.root[i]/g.root[j] // the farther tail, and phi(m)/sqrt(phi(a) phi(b))
-	if b > a {
-		far, at, ratio = g, j, 1/ratio
+func (u *bendUnit) pair(v *bendUnit, rho float64) (s bendPair) {
+	bb, bt, tb, mm := u.b*v.b, u.b*v.first, u.first*v.b, u.mean*v.mean
+	r := math.Abs(rho)
+	s.cov = rho*(bb+bt+tb) - mm
+	s.size = r*(math.Abs(bb)+math.Abs(bt)+math.Abs(tb)) + math.Abs(mm)
+	far, near := u, v
+	if v.a > u.a {
+		far, near = v, u
 	}
-	ww *= ratio
-	beta := -b
-	if rho*f.sign[i]*g.sign[j] > 0 {
-		beta = b
-		s.add(ww * (far.j2[at] + math.Abs(a-b)*far.j1[at]))
-		s.add(-ww * (1 - r) * far.j0[at])
+	ww := u.w * v.w * (far.root * near.inverse)
+	sum, gap := u.a-v.a, u.a+v.a // a + beta and a - beta
+	if rho*u.sign*v.sign > 0 {
+		sum, gap = gap, sum
+		at1, slope := far.j[2]+math.Abs(gap)*far.j[1], (1-r)*far.j[0]
+		s.cov += ww * (at1 - slope)
+		s.size += math.Abs(ww) * (at1 + slope)
 	}
-	tau2 := (1 - r) / (1 + r)
-	tau := math.Sqrt(tau2)
-	s.scale = ww * math.Sqrt(2/math.Pi) * (1 + r) * tau * tau2
-	s.p, s.q, s.s = math.Abs(a+beta)*tau/math.Sqrt(8), math.Abs(a-beta)/(tau*math.Sqrt(8)), tau2
+	if math.Abs(ww) <= bendNegligible {
+		return s
+	}
+	s.s = (1 - r) / (1 + r) // tau^2
+	t := math.Sqrt(8 * s.s)
+	s.scale = ww * (1 + r) * s.s * t / (2 * math.SqrtPi)
+	s.p = math.Abs(sum) * t * 0.125
+	if gap = math.Abs(gap); gap < (kernel.BendCut+s.p)*t {
+		s.q, s.needed = gap/t, true
+	}
 	return s
-}
-
-func (s *bendPair) add(part float64) {
-	s.cov += part
-	s.size += math.Abs(part)
 }

@@ -14,7 +14,7 @@ import (
 // of package activation's covariance of two bends, of which N are in use.
 //
 // Gauss-Legendre quadrature in log x over [Lo, Lo e^Length], where the exponent
-// is above -bendCut^2 (what is left out is below exp(-bendCut^2) = 2.4e-14):
+// is above -BendCut^2 (what is left out is below exp(-BendCut^2) = 2.4e-14):
 // there the integrand is entire, and bendNodes leave an error below BendError
 // for Length up to BendLength.
 type BendIntegrals struct {
@@ -25,9 +25,11 @@ type BendIntegrals struct {
 }
 
 const (
-	bendCut   = 5.6
 	bendNodes = 36
 
+	// BendCut is the difference q - p beyond which an integral is 0 within
+	// BendError; one closer than that can be added.
+	BendCut = 5.6
 	// BendLength is the longest interval that bendNodes are good for.
 	BendLength = 6
 	// BendError bounds the error of G: twice what comparisons over all p, q and
@@ -36,15 +38,12 @@ const (
 )
 
 // Add adds an integral. It returns its index, and ok false if it is beyond the
-// quadrature; one that is 0 within BendError needs none, and has index -1.
+// quadrature.
 func (b *BendIntegrals) Add(p, q, s float64) (index int, ok bool) {
-	if q-p > bendCut {
-		return -1, true
-	}
-	root := bendCut + math.Sqrt(bendCut*bendCut+4*p*q)
-	lo := 2 * q / root // where q/x - p x = bendCut
+	root := BendCut + math.Sqrt(BendCut*BendCut+4*p*q)
+	lo := 2 * q / root // where q/x - p x = BendCut
 	length := -math.Log(lo)
-	if root < 2*p { // where p x - q/x = bendCut
+	if root < 2*p { // where p x - q/x = BendCut
 		length = math.Log(root / (2 * p) / lo)
 	}
 	if !(length <= BendLength) || s > 1 {
