@@ -121,7 +121,7 @@ func (r *run) pairOfNodes(s *step, p, q int) (acc covprop.Accuracy, err error) {
 	x, y := r.nodes[s.nodes[p]].in[0], r.nodes[s.nodes[q]].in[0]
 	var c cross
 	if x == y {
-		c = cross{a: x, b: x, m: r.ws.live[x].cov.m}
+		c = cross{a: x, b: x, m: r.ws.live[x].cov.full()}
 	} else {
 		var ok bool
 		if c, ok = r.ws.covariance(x, y); !ok {
@@ -190,7 +190,7 @@ func (r *run) gainSelf(d *node, g layer.Gain) error {
 	dst := cross{a: d.out, b: d.in[0]}
 	dst.m, dst.place = r.ws.matrix(d.out, n, n)
 	r.ws.setCovariance(dst)
-	src := x.cov.m
+	src := x.cov.full()
 	if x.cov.diagonal {
 		src = dst.m
 		if !r.dry {
@@ -212,9 +212,10 @@ func (r *run) elementwiseSelf(d *node, p int, s *step, y *live) (acc covprop.Acc
 		}
 		return acc, nil
 	}
-	src := x.cov.m
+	src := x.cov.m // the lower triangle is enough
 	if r.soleUse(s, d.in[0]) && x.cov.place.n > 0 {
 		y.cov, x.cov.place = x.cov, span{}
+		y.cov.lower = false
 	} else {
 		y.cov = r.ws.dense(d.out, n)
 	}

@@ -54,7 +54,8 @@ func (r *run) mulTransTo(g layer.Gain, dst, src matrix, add bool) error {
 	})
 }
 
-// sandwichTo computes dst = src A', which is known to be symmetric.
+// sandwichTo computes the lower triangle of dst = src A', which is known to be
+// symmetric.
 func (r *run) sandwichTo(a layer.Matrix, dst, src matrix) error {
 	if r.dry {
 		r.planPanel(dst, dst.Cols+src.Cols)
@@ -66,11 +67,7 @@ func (r *run) sandwichTo(a layer.Matrix, dst, src matrix) error {
 	if n, ok := a.(layer.Matrix32); ok {
 		return n.SandwichTo32(r.ctx, r.layer.Threads, dst.general32(), src.general32())
 	}
-	err := r.mulTransTo(a, dst, src, false)
-	if err == nil {
-		dst.mirror()
-	}
-	return err
+	return r.mulTransTo(a, dst, src, false)
 }
 
 // mulDiagTo computes dst = A diag(v) on behalf of tensor t.

@@ -106,22 +106,23 @@ func (r *run) linearSelf(d *node, rule layer.Linear, s *step, dst *block) error 
 	}
 	a, x := rule.Matrix(0), &r.ws.live[d.in[0]]
 	if a.InPlace() && !x.cov.diagonal && r.dies(s, d.in[0]) && x.cov.place.n > 0 {
+		m := x.cov.full()
 		*dst, x.cov.place = x.cov, span{}
-		if err := r.mulTo(a, dst.m, dst.m, false); err != nil {
+		if err := r.mulTo(a, m, m, false); err != nil {
 			return err
 		}
-		return r.sandwichTo(a, dst.m, dst.m)
+		return r.sandwich(a, dst, m)
 	}
 	if c, ok := r.ws.covariance(d.out, d.in[0]); ok { // A Cov(x), as x stays
 		*dst = r.ws.dense(d.out, n)
-		return r.sandwichTo(a, dst.m, c.m)
+		return r.sandwich(a, dst, c.m)
 	}
 	if a.InPlace() && !x.cov.diagonal {
 		*dst = r.ws.dense(d.out, n)
-		if err := r.mulTo(a, dst.m, x.cov.m, false); err != nil {
+		if err := r.mulTo(a, dst.m, x.cov.full(), false); err != nil {
 			return err
 		}
-		return r.sandwichTo(a, dst.m, dst.m)
+		return r.sandwich(a, dst, dst.m)
 	}
 	half, place, err := r.half(d, a, x)
 	if err != nil {
@@ -132,9 +133,15 @@ func (r *run) linearSelf(d *node, rule layer.Linear, s *step, dst *block) error 
 		x.cov.place = span{}
 	}
 	*dst = r.ws.dense(d.out, n)
-	err = r.sandwichTo(a, dst.m, half)
+	err = r.sandwich(a, dst, half)
 	r.ws.arena.release(place)
 	return err
+}
+
+// sandwich computes dst = src A', with src = A Cov(x).
+func (r *run) sandwich(a layer.Matrix, dst *block, src matrix) error {
+	dst.lower = true
+	return r.sandwichTo(a, dst.m, src)
 }
 
 // half computes A Cov(x) into scratch that the caller releases.
@@ -144,7 +151,7 @@ func (r *run) half(d *node, a layer.Matrix, x *live) (matrix, span, error) {
 		r.mulDiagTo(d.out, a, t, x.cov.v)
 		return t, place, nil
 	}
-	return t, place, r.mulTo(a, t, x.cov.m, false)
+	return t, place, r.mulTo(a, t, x.cov.full(), false)
 }
 
 // staysDiagonal reports whether the node's output has a diagonal covariance,
@@ -228,8 +235,9 @@ func (r *run) between(t, u Tensor) (c cross, place span, ok bool) {
 		c, ok = r.ws.covariance(t, u)
 		return c, span{}, ok
 	}
-	c = cross{a: t, b: t, m: r.ws.live[t].cov.m}
-	if x := &r.ws.live[t].cov; x.diagonal {
+	x := &r.ws.live[t].cov
+	c = cross{a: t, b: t, m: x.full()}
+	if x.diagonal {
 		c.m, place = r.ws.matrix(t, x.n, x.n)
 		if !r.dry {
 			x.fill(c.m)

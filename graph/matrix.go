@@ -89,9 +89,10 @@ func (m matrix) zeroRow(i int) {
 
 // mirror copies the strict lower triangle of the square matrix to the upper.
 func (m matrix) mirror() {
-	if m.is32() {
+	switch {
+	case m.is32():
 		kernel.Mirror(m.general32())
-	} else {
+	case m.f64 != nil:
 		kernel.Mirror(m.general())
 	}
 }

@@ -106,7 +106,7 @@ func (r *run) joint(d *node) (g *layer.Joint, widened []span) {
 		row := make([]layer.Block, i+1)
 		for j, u := range d.in[:i+1] {
 			if t == u {
-				row[j] = layer.Block{Diag: x.cov.v, Dense: dense(t, x.cov.m)}
+				row[j] = layer.Block{Diag: x.cov.v, Dense: dense(t, x.cov.full())}
 			} else if c, ok := r.ws.covariance(t, u); ok {
 				row[j] = layer.Block{Dense: dense(t, c.m), Trans: c.a != t}
 			}

@@ -129,7 +129,7 @@ func (r *run) inputCov() *mat.Dense {
 			case o.tensor == t && cov.diagonal:
 				cov.fill(dst)
 			case o.tensor == t:
-				dst.copyFrom(cov.m)
+				dst.copyFrom(cov.full())
 			case ok && c.a == o.tensor:
 				dst.copyFrom(c.m)
 			case ok:
@@ -155,7 +155,7 @@ func (r *run) outputBlock(raw matrix, a, b *output) {
 			if cov.diagonal {
 				cov.fill(dst)
 			} else {
-				dst.copyFrom(cov.m)
+				dst.copyFrom(cov.full())
 			}
 		}
 		return

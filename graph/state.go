@@ -18,6 +18,7 @@ type block struct {
 	diagonal bool
 	v        []float64 // (n) if diagonal
 	m        matrix    // (n, n) otherwise
+	lower    bool      // m is only valid on and below its diagonal
 	place    span      // in the arena; empty if the memory is the caller's
 }
 
@@ -27,6 +28,15 @@ func (b *block) variance(i int) float64 {
 		return b.v[i]
 	}
 	return b.m.at(i, i)
+}
+
+// full returns m, both triangles.
+func (b *block) full() matrix {
+	if b.lower {
+		b.m.mirror()
+		b.lower = false
+	}
+	return b.m
 }
 
 // fill writes a diagonal block to dst as a full matrix.

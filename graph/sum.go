@@ -84,8 +84,9 @@ func (r *run) reusable(d *node, rule layer.Linear, s *step) int {
 // are overwritten, so that it takes no memory of its own for them.
 func (r *run) sumInPlace(d *node, rule layer.Linear, s *step, k int, dst *block) error {
 	x := &r.ws.live[d.in[k]]
+	x.cov.full()
 	*dst, x.cov.place = x.cov, span{}
-	if err := r.sandwich(dst.m, dst.m, rule.Matrix(k), rule.Matrix(k)); err != nil {
+	if err := r.product(dst.m, dst.m, rule.Matrix(k), rule.Matrix(k)); err != nil {
 		return err
 	}
 	for i, t := range d.in {
@@ -107,7 +108,7 @@ func (r *run) sumInPlace(d *node, rule layer.Linear, s *step, k int, dst *block)
 				a, b = b, a
 			}
 			p, place := r.overwrite(d, c.m, c.place.n > 0 && (r.dies(s, t) || r.dies(s, u)))
-			if err := r.sandwich(p, c.m, a, b); err != nil {
+			if err := r.product(p, c.m, a, b); err != nil {
 				return err
 			}
 			if !r.dry {
@@ -127,9 +128,9 @@ func (r *run) sumInPlace(d *node, rule layer.Linear, s *step, k int, dst *block)
 func (r *run) addSelf(d *node, a layer.Matrix, s *step, t Tensor, dst matrix) error {
 	x := &r.ws.live[t].cov
 	if !x.diagonal {
-		p, place := r.overwrite(d, x.m, x.place.n > 0 && r.dies(s, t))
+		p, place := r.overwrite(d, x.full(), x.place.n > 0 && r.dies(s, t))
 		defer r.ws.arena.release(place)
-		if err := r.sandwich(p, x.m, a, a); err != nil || r.dry {
+		if err := r.product(p, x.m, a, a); err != nil || r.dry {
 			return err
 		}
 		dst.add(p)
@@ -164,8 +165,8 @@ func (r *run) overwrite(d *node, m matrix, dies bool) (matrix, span) {
 	return r.ws.matrix(d.out, m.Rows, m.Cols)
 }
 
-// sandwich computes dst = A src B', where dst may be src.
-func (r *run) sandwich(dst, src matrix, a, b layer.Matrix) error {
+// product computes dst = A src B', where dst may be src.
+func (r *run) product(dst, src matrix, a, b layer.Matrix) error {
 	if err := r.mulTo(a, dst, src, false); err != nil {
 		return err
 	}

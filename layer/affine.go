@@ -188,13 +188,9 @@ func (a *Affine) SandwichTo32(ctx context.Context, threads int, dst, src blas32.
 
 func affineSandwichTo[T real](ctx context.Context, threads int, dst, src, w matrix[T], outer, inner int) error {
 	if outer == 1 && inner == 1 {
-		return mulSymTo(ctx, threads, dst, src, w)
+		return mulLowerTo(ctx, threads, dst, src, w)
 	}
-	if err := affineMulTransTo(ctx, threads, dst, src, w, outer, inner, false); err != nil {
-		return err
-	}
-	mirror(dst)
-	return nil
+	return affineMulTransTo(ctx, threads, dst, src, w, outer, inner, false)
 }
 
 // MulDiagTo implements Matrix.

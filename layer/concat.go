@@ -121,7 +121,7 @@ func placeTo(y, x []float64, add bool) {
 	}
 }
 
-// SandwichTo implements Matrix. dst is as symmetric as what src was made from.
+// SandwichTo implements Matrix.
 func (p *placement) SandwichTo(ctx context.Context, threads int, dst, src blas64.General) error {
 	return p.MulTransTo(ctx, threads, dst, src, false)
 }

@@ -65,7 +65,7 @@ type convPanels[T real] struct {
 	dst, src matrix[T]
 	trans    bool
 	add      bool
-	lower    bool // dst is symmetric
+	lower    bool // the lower triangle of dst is enough
 	width    int  // lanes of a panel
 }
 
@@ -87,11 +87,7 @@ func (a convPanels[T]) run(ctx context.Context, threads int) error {
 	if threads <= 1 || tasks <= 1 {
 		return a.each(ctx, tasks)
 	}
-	err := a.spread(ctx, threads, tasks)
-	if err == nil && a.lower {
-		mirror(a.dst)
-	}
-	return err
+	return a.spread(ctx, threads, tasks)
 }
 
 func (a *convPanels[T]) each(ctx context.Context, tasks int) error {
@@ -102,23 +98,8 @@ func (a *convPanels[T]) each(ctx context.Context, tasks int) error {
 			return err
 		}
 		a.panel(i, 1, s)
-		if a.lower {
-			a.mirror(i + 1)
-		}
 	}
 	return nil
-}
-
-// mirror copies the rows below the diagonal to the columns above it, some rows
-// at a time, while they are in the cache. The first done panels, in order, have
-// read and written what they had to, so dst may be src.
-func (a *convPanels[T]) mirror(done int) {
-	const rows = 4 * convRows
-	images := a.c.batch * a.c.groups
-	end := min(done/images*convRows, a.dst.Rows)
-	if done%images == 0 && (end%rows == 0 || end == a.dst.Rows) {
-		mirrorRows(a.dst, (end-1)/rows*rows, end)
-	}
 }
 
 // spread is each on several threads. It has its own copy of a, which moves to

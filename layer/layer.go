@@ -60,8 +60,9 @@ type Linear interface {
 // A Matrix is the constant matrix A, (out, in), of a linear rule.
 type Matrix interface {
 	Gain
-	// SandwichTo computes dst = src A', which the caller knows to be
-	// symmetric, as when src = A Sigma.
+	// SandwichTo computes the lower triangle of dst = src A', which the caller
+	// knows to be symmetric, as when src = A Sigma. What is above the diagonal
+	// is undefined afterwards.
 	SandwichTo(ctx context.Context, threads int, dst, src blas64.General) error
 	// MulDiagTo computes dst = A diag(v).
 	MulDiagTo(dst blas64.General, v []float64)

@@ -20,8 +20,8 @@ type Gain32 interface {
 // src where InPlace says so.
 type Matrix32 interface {
 	Gain32
-	// SandwichTo32 computes dst = src A', which the caller knows to be
-	// symmetric.
+	// SandwichTo32 computes the lower triangle of dst = src A', which the
+	// caller knows to be symmetric.
 	SandwichTo32(ctx context.Context, threads int, dst, src blas32.General) error
 }
 

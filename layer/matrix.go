@@ -91,28 +91,10 @@ func mulTransTo[T real](ctx context.Context, threads int, dst, a, b matrix[T], a
 	return kernel.MulTransTo(ctx, threads, general32(dst), general32(a), general32(b), add)
 }
 
-// mulSymTo is kernel.MulSymTo.
-func mulSymTo[T real](ctx context.Context, threads int, dst, a, b matrix[T]) error {
+// mulLowerTo is kernel.MulLowerTo.
+func mulLowerTo[T real](ctx context.Context, threads int, dst, a, b matrix[T]) error {
 	if wide[T]() {
-		return kernel.MulSymTo(ctx, threads, general64(dst), general64(a), general64(b))
+		return kernel.MulLowerTo(ctx, threads, general64(dst), general64(a), general64(b))
 	}
-	return kernel.MulSymTo(ctx, threads, general32(dst), general32(a), general32(b))
-}
-
-// mirror is kernel.Mirror.
-func mirror[T real](a matrix[T]) {
-	if wide[T]() {
-		kernel.Mirror(general64(a))
-	} else {
-		kernel.Mirror(general32(a))
-	}
-}
-
-// mirrorRows is kernel.MirrorRows.
-func mirrorRows[T real](a matrix[T], i0, i1 int) {
-	if wide[T]() {
-		kernel.MirrorRows(general64(a), i0, i1)
-	} else {
-		kernel.MirrorRows(general32(a), i0, i1)
-	}
+	return kernel.MulLowerTo(ctx, threads, general32(dst), general32(a), general32(b))
 }

@@ -221,7 +221,7 @@ func testSandwich(t *testing.T, rng *rand.Rand, m layer.Matrix, a blas64.General
 }
 
 // checkSandwich compares the lower triangle of dst, which decides, with
-// half A', and the upper with the lower.
+// half A'.
 func checkSandwich(t *testing.T, what string, dst, half, a blas64.General) {
 	t.Helper()
 	at := transpose(a)
@@ -229,11 +229,6 @@ func checkSandwich(t *testing.T, what string, dst, half, a blas64.General) {
 		row := blas64.General{Rows: 1, Cols: i + 1, Stride: dst.Stride, Data: dst.Data[i*dst.Stride:][:i+1]}
 		src := blas64.General{Rows: 1, Cols: half.Cols, Stride: half.Stride, Data: half.Data[i*half.Stride:]}
 		wantProduct(t, what, row, src, view(at, at.Rows, i+1), blas64.General{})
-		for j := range i {
-			if get(dst, i, j) != get(dst, j, i) {
-				t.Fatalf("%s is not symmetric at (%d,%d)", what, i, j)
-			}
-		}
 		if v := dst.Data[i*dst.Stride+dst.Cols]; !math.IsInf(v, 1) {
 			t.Fatalf("%s: the guard after row %d was overwritten with %v", what, i, v)
 		}

@@ -191,21 +191,13 @@ func diagonalRowTo[T real](g *diagonal, dst, src []T, add bool) {
 }
 
 // SandwichTo implements Matrix. dst may be src.
-func (g *diagonal) SandwichTo(ctx context.Context, _ int, dst, src blas64.General) error {
-	return diagonalSandwichTo(ctx, g, of64(dst), of64(src))
+func (g *diagonal) SandwichTo(ctx context.Context, threads int, dst, src blas64.General) error {
+	return g.MulTransTo(ctx, threads, dst, src, false)
 }
 
 // SandwichTo32 implements Matrix32. dst may be src.
-func (g *diagonal) SandwichTo32(ctx context.Context, _ int, dst, src blas32.General) error {
-	return diagonalSandwichTo(ctx, g, of32(dst), of32(src))
-}
-
-func diagonalSandwichTo[T real](ctx context.Context, g *diagonal, dst, src matrix[T]) error {
-	if err := diagonalMulTransTo(ctx, g, dst, src, false); err != nil {
-		return err
-	}
-	mirror(dst)
-	return nil
+func (g *diagonal) SandwichTo32(ctx context.Context, threads int, dst, src blas32.General) error {
+	return g.MulTransTo32(ctx, threads, dst, src, false)
 }
 
 // MulDiagTo implements Matrix.

@@ -191,11 +191,7 @@ func (s *Sparse) MulTransTo(ctx context.Context, threads int, dst, src blas64.Ge
 
 // SandwichTo implements Matrix.
 func (s *Sparse) SandwichTo(ctx context.Context, threads int, dst, src blas64.General) error {
-	if err := s.MulTransTo(ctx, threads, dst, src, false); err != nil {
-		return err
-	}
-	kernel.Mirror(dst)
-	return nil
+	return s.MulTransTo(ctx, threads, dst, src, false)
 }
 
 // MulDiagTo implements Matrix.

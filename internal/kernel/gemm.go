@@ -35,6 +35,12 @@ func MulTransTo[M General](ctx context.Context, threads int, dst, a, b M, add bo
 // W Sigma W' = (W Sigma) W': the part on and below the diagonal is computed
 // and mirrored. a and b are (m, k) and dst (m, m) overlaps neither.
 func MulSymTo[M General](ctx context.Context, threads int, dst, a, b M) error {
+	return multiply(ctx, threads, dst, a, b, shape{trans: true, lower: true, mirror: true})
+}
+
+// MulLowerTo is MulSymTo without the mirroring: what is above the diagonal of
+// dst is undefined afterwards.
+func MulLowerTo[M General](ctx context.Context, threads int, dst, a, b M) error {
 	return multiply(ctx, threads, dst, a, b, shape{trans: true, lower: true})
 }
 
@@ -50,9 +56,10 @@ func Mirror[M General](a M) {
 
 // A shape is a kind of product dst = a op(b).
 type shape struct {
-	trans bool // op is the transposition
-	add   bool // dst += a op(b)
-	lower bool // dst is symmetric
+	trans  bool // op is the transposition
+	add    bool // dst += a op(b)
+	lower  bool // dst is symmetric, and the lower triangle enough
+	mirror bool // it is copied to the upper one
 }
 
 // multiply gives the work to the implementation of the type of the entries.

@@ -53,7 +53,7 @@ func (p *product[T]) tile(i, j int) {
 		}
 		add = true
 	}
-	if p.lower {
+	if p.mirror {
 		mirrorPart(p.dst, i, i1, j, min(i, j1))
 		if j1 == i1 {
 			mirror(p.dst, i, i1)

@@ -137,7 +137,7 @@ func (f *phase[T]) task(t int) {
 	}
 	s0, s1 := f.strips*t/f.blocks, f.strips*(t+1)/f.blocks
 	f.span(s0, s1, f.j0, f.j1)
-	if i0, i1 := f.strip(s0), f.strip(s1); f.lower && f.k1 == f.a.cols && f.j0 < i1 {
+	if i0, i1 := f.strip(s0), f.strip(s1); f.mirror && f.k1 == f.a.cols && f.j0 < i1 {
 		mirrorPart(f.dst, i0, i1, f.j0, min(f.j1, i0))
 		if i1 <= f.j1 {
 			mirror(f.dst, i0, i1)

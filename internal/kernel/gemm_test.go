@@ -61,13 +61,14 @@ const (
 	mulTrans
 	mulTransAdd
 	mulSym
+	mulLower
 	mirrorOnly
 )
 
 var ops = []op{mul, mulAdd, mulTrans, mulTransAdd}
 
 func (o op) String() string {
-	return [...]string{"ab", "c+ab", "ab'", "c+ab'", "ab' symmetric", "mirror"}[o]
+	return [...]string{"ab", "c+ab", "ab'", "c+ab'", "ab' symmetric", "ab' lower", "mirror"}[o]
 }
 func (o op) trans() bool { return o == mulTrans || o == mulTransAdd || o == mulSym }
 func (o op) add() bool   { return o == mulAdd || o == mulTransAdd }
@@ -80,6 +81,8 @@ func apply[M General](ctx context.Context, threads int, o op, dst, a, b M) error
 		return MulTransTo(ctx, threads, dst, a, b, o.add())
 	case mulSym:
 		return MulSymTo(ctx, threads, dst, a, b)
+	case mulLower:
+		return MulLowerTo(ctx, threads, dst, a, b)
 	}
 	Mirror(dst)
 	return nil
@@ -283,6 +286,15 @@ func sameBits[T float](t *testing.T, f format[T]) {
 			}
 		}
 		sym.check(t)
+		f.run(t, 1, mulLower, again.matrix, a.matrix, b.matrix)
+		for i := range n {
+			for j := range i + 1 {
+				if *again.at(i, j) != *full.at(i, j) {
+					t.Fatalf("%v: the lower triangle has %v at (%d,%d), the full product %v", isa, *again.at(i, j), i, j, *full.at(i, j))
+				}
+			}
+		}
+		again.check(t)
 		if isa > cpu.Generic {
 			if fused != nil {
 				same(t, isa.String()+": other instructions", fused, full.data)

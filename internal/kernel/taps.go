@@ -3,8 +3,6 @@ package kernel
 import (
 	"unsafe"
 
-	"gonum.org/v1/gonum/blas/blas32"
-	"gonum.org/v1/gonum/blas/blas64"
 )
 
 // A convolution of columns of a covariance is computed by rows of lanes: a lane
@@ -81,19 +79,6 @@ func Narrow(dst []float32, src []float64) {
 	dst = dst[:len(src)]
 	for i := narrowVectors(dst, src); i < len(src); i++ {
 		dst[i] = float32(src[i])
-	}
-}
-
-// MirrorRows copies the part of rows [i0, i1) of the square matrix a that is
-// below the diagonal to the columns above it.
-func MirrorRows[M General](a M, i0, i1 int) {
-	switch a := any(a).(type) {
-	case blas64.General:
-		mirrorPart(of64(a), i0, i1, 0, i0)
-		mirror(of64(a), i0, i1)
-	case blas32.General:
-		mirrorPart(of32(a), i0, i1, 0, i0)
-		mirror(of32(a), i0, i1)
 	}
 }
 
