@@ -83,3 +83,23 @@ func TestBatchErrors(t *testing.T) {
 		t.Errorf("a bad input 7: %v", err)
 	}
 }
+
+// TestNoAllocations: in steady state a chain allocates nothing, whether its
+// plan is made for a dense or a diagonal input.
+func TestNoAllocations(t *testing.T) {
+	rng := rand.New(rand.NewPCG(4, 3))
+	net := mlp(rng, 5, 30, 70, 3).With(graph.Options{Threads: 1})
+	for _, diagonal := range []bool{false, true} {
+		in := randomInput(rng, 5, diagonal)
+		ws := graph.NewWorkspace()
+		var res covprop.Result
+		allocs := testing.AllocsPerRun(20, func() {
+			if err := net.PropagateTo(context.Background(), &res, in, ws); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if allocs != 0 {
+			t.Errorf("diagonal %v: %v allocations a call", diagonal, allocs)
+		}
+	}
+}

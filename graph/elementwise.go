@@ -156,7 +156,7 @@ func (r *run) elementwiseCross(d *node, p int, s *step) error {
 	x := d.in[0]
 	var g layer.Gain
 	if !r.dry {
-		g = layer.DiagonalGain(r.ws.moments[p].Gain)
+		g = r.ws.moments[p].Slopes()
 	}
 	own := r.soleUse(s, x)
 	for _, u := range r.ws.alive {

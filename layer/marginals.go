@@ -29,6 +29,8 @@ type Moments struct {
 	batch batch        // scratch of the caller's thread
 	hard  hardPairs
 
+	gain diagonal
+
 	bends     activation.Bends
 	bendsDone bool
 }
@@ -61,6 +63,12 @@ func (e *Elementwise) MomentsTo(ctx context.Context, m *Moments, mu, v []float64
 		m.Accuracy = m.Accuracy.And(acc)
 	}
 	return nil
+}
+
+// Slopes returns Gain as a matrix. It is valid until the next MomentsTo.
+func (m *Moments) Slopes() Gain {
+	m.gain = diagonal{n: len(m.Gain), d: m.Gain}
+	return &m.gain
 }
 
 // reset makes room for the moments of e.

@@ -486,16 +486,3 @@ func TestCancelledInside(t *testing.T) {
 func random(rng *rand.Rand, r, c int) blas64.General {
 	return general64(frame(r, c, 0, normals[float64](rng)).matrix)
 }
-
-func checkGuards(t *testing.T, a blas64.General) {
-	t.Helper()
-	for i := range a.Rows - 1 {
-		for _, v := range a.Data[i*a.Stride+a.Cols : (i+1)*a.Stride] {
-			if !math.IsNaN(v) {
-				t.Fatalf("guard after row %d was overwritten with %v", i, v)
-			}
-		}
-	}
-}
-
-func at(a blas64.General, i, j int) float64 { return a.Data[i*a.Stride+j] }

@@ -2,7 +2,6 @@ package kernel
 
 import (
 	"unsafe"
-
 )
 
 // A convolution of columns of a covariance is computed by rows of lanes: a lane
