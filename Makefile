@@ -11,7 +11,7 @@ BENCHTIME ?= 1s
 # The packages with concurrency in them, which the race detector is run on.
 RACE      ?= . ./graph ./onnx ./baseline ./internal/kernel
 # The packages that hold assembly, and those tested on every instruction set.
-KERNELS   := ./internal/kernel ./internal/vec
+KERNELS   := ./internal/kernel ./internal/vec ./internal/bench
 ISA       := . ./internal/... ./activation ./layer ./graph ./optest
 MODELS    := testdata/models
 DEMO      := testdata/demo
@@ -81,7 +81,7 @@ isa: ## run the tests on the lesser instruction sets, and without assembly
 	for isa in generic avx2; do \
 		echo "isa: $$isa"; \
 		if COVPROP_ISA=$$isa $(GO) run ./cmd/covprop version >/dev/null; then \
-			COVPROP_ISA=$$isa $(GO) test -short $(ISA); fi; \
+			COVPROP_ISA=$$isa $(GO) test -count=1 -short $(ISA); fi; \
 	done
 	$(GO) test -short -tags noasm ./internal/kernel ./internal/vec
 
