@@ -17,7 +17,8 @@ import (
 // c = Cov(X, Y) of the same shape, which may be dst. symmetric says that f and
 // g are the same Moments and c is the covariance of one block; the variances
 // then become the diagonal. The accuracy covers the series and the pair
-// forms, not the marginals.
+// forms, not the marginals. f and g hold scratch: two calls at once must not
+// share one of them.
 func CovarianceTo(ctx context.Context, dst, c blas64.General, f, g *Moments, symmetric bool, o Options) (covprop.Accuracy, error) {
 	s := f.series(g, symmetric, o)
 	bound, excess, err := s.Run(ctx, o.Threads, dst, c)
