@@ -32,7 +32,7 @@ type formula interface {
 //
 //	h_0 = g(mu) + D,   h_k = E[ (d(Z) - D) He_k(Z) ] / sqrt(k!),   Var g(X) = E[ (d(Z) - D)^2 ],
 //
-// over adaptive panels that meet at the breaks of g. Where d is formed without
+// on a grid (see [grid]) or over adaptive panels that meet at the breaks of g. Where d is formed without
 // cancellation all but h_0 keep their relative accuracy for every sigma and far
 // into the tails.
 type numeric struct{ formula }
@@ -103,6 +103,16 @@ func integrateMarginal(f formula, h []float64, mu, sigma float64) moments {
 		}
 		return moments{math.NaN(), math.NaN(), math.Inf(1)}
 	}
+	if s, ok := f.(sweeper); ok {
+		if m, ok := onGrid(s, h, mu, sigma); ok {
+			return m
+		}
+	}
+	return onPanels(f, h, mu, sigma)
+}
+
+// onPanels is integrateMarginal by adaptive panels.
+func onPanels(f formula, h []float64, mu, sigma float64) moments {
 	r := panelPool.Get().(*panels)
 	defer panelPool.Put(r)
 	r.marginal = shifted{f, mu, sigma}

@@ -28,7 +28,7 @@ func byQuadrature() map[string]Activation {
 // deviation of 1e-12 whose parts are rounded at 1e-6 epsilon.
 func TestQuadratureReference(t *testing.T) {
 	acts := byQuadrature()
-	seen := 0
+	seen, onGrids := 0, 0
 	readTable(t, "testdata/quadrature.csv", 1, func(line int, names []string, x []float64) {
 		seen++
 		a := acts[names[0]]
@@ -46,20 +46,39 @@ func TestQuadratureReference(t *testing.T) {
 		if !(acc.Bound <= limit) {
 			t.Errorf("line %d: %s(%g, %g): estimate %.2g", line, names[0], mu, sigma, acc.Bound)
 		}
-		check := func(what string, err float64) {
+		check := func(what string, err, estimate float64) {
 			t.Helper()
 			// 8 epsilon: the reference's own rounding and that of this test.
-			if !(err <= acc.Bound+8*epsilon) {
-				t.Errorf("line %d: %s(%g, %g): %s: error %.2g, estimate %.2g", line, names[0], mu, sigma, what, err, acc.Bound)
+			if !(err <= estimate+8*epsilon) {
+				t.Errorf("line %d: %s(%g, %g): %s: error %.2g, estimate %.2g", line, names[0], mu, sigma, what, err, estimate)
 			}
 		}
-		check("variance", math.Abs(v-want)/want/2)
-		m := quadrature(a.(numeric).formula, nil, mu, sigma)
-		check("shift", math.Abs(m.shift-shift)/sd)
+		check("variance", math.Abs(v-want)/want/2, acc.Bound)
+		f := a.(numeric).formula
+		m := quadrature(f, nil, mu, sigma)
+		check("shift", math.Abs(m.shift-shift)/sd, acc.Bound)
 		for i, k := range []int{1, 2, 7, 30} {
-			check("coefficient", math.Abs(h[k]-x[4+i])/sd)
+			check("coefficient", math.Abs(h[k]-x[4+i])/sd, acc.Bound)
+		}
+		if s, ok := f.(sweeper); !ok {
+			return
+		} else if _, ok := onGrid(s, h, mu, sigma); ok {
+			onGrids++
+		}
+		// Panels have to be as good where a grid stands in for them.
+		p := onPanels(f, h, mu, sigma)
+		if !(p.estimate <= limit) {
+			t.Errorf("line %d: %s(%g, %g): estimate %.2g", line, names[0], mu, sigma, p.estimate)
+		}
+		check("variance on panels", math.Abs(p.variance-want)/want/2, p.estimate)
+		check("shift on panels", math.Abs(p.shift-shift)/sd, p.estimate)
+		for i, k := range []int{1, 2, 7, 30} {
+			check("coefficient on panels", math.Abs(h[k]-x[4+i])/sd, p.estimate)
 		}
 	})
+	if onGrids < seen/4 {
+		t.Errorf("%d of %d rows on a grid", onGrids, seen)
+	}
 	if want := 9 * 14; seen != want {
 		t.Errorf("read %d rows, want %d", seen, want)
 	}
@@ -224,7 +243,7 @@ func TestQuadratureSteadyState(t *testing.T) {
 		t.Skip("the race detector, for which -short stands, empties pools")
 	}
 	h := make([]float64, 32)
-	a := Mish()
+	a := Softsign() // by panels
 	Marginal(a, h, 0.3, 1, 0)
 	if n := testing.AllocsPerRun(100, func() { Marginal(a, h, 0.3, 1, 0) }); n > 0.5 {
 		t.Errorf("%v allocations", n)
