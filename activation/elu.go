@@ -66,7 +66,7 @@ func (e elu) Derivative(x float64) float64 {
 	case x > 0:
 		return e.gamma
 	case x < 0:
-		return e.gamma * slope * math.Exp(e.beta*x)
+		return e.gamma * slope * exp(e.beta*x)
 	}
 	return e.gamma * 0.5 * (1 + slope)
 }
@@ -118,7 +118,7 @@ func tilted(a, s float64) float64 {
 	if a+s > 0 {
 		return special.Density(a) * special.Mills(a+s)
 	}
-	return math.Exp(s*(a+0.5*s)) * special.CDF(-(a + s))
+	return expTimes(s*(a+0.5*s), special.CDF(-(a+s)))
 }
 
 // negativeMean returns E N = E[e^{beta X} 1{X<0}] - Phi(-a). For small s the two
@@ -219,9 +219,9 @@ func (e elu) left(z, mu, sigma float64) float64 {
 	case mu > 0:
 		return e.alpha*math.Expm1(y) - mu
 	case math.Abs(sz) < 1:
-		return e.alpha * math.Exp(m) * math.Expm1(sz)
+		return e.alpha * expTimes(m, math.Expm1(sz))
 	}
-	return e.alpha * (math.Exp(y) - math.Exp(m))
+	return e.alpha * (exp(y) - exp(m))
 }
 
 // right returns D(z)/gamma where mu + sigma z >= 0.

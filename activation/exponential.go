@@ -13,12 +13,26 @@ func Exp() Activation { return exponential{} }
 type exponential struct{}
 
 func (exponential) Name() string                 { return "exp" }
-func (exponential) Apply(x float64) float64      { return math.Exp(x) }
+func (exponential) Apply(x float64) float64      { return exp(x) }
 func (exponential) Kinks() []float64             { return nil }
-func (exponential) Derivative(x float64) float64 { return math.Exp(x) }
+func (exponential) Derivative(x float64) float64 { return exp(x) }
+
+// exp is math.Exp, which on amd64 overflows from 709.44 on instead of 709.78.
+func exp(x float64) float64 {
+	if x > 709 {
+		return expTimes(x, 1)
+	}
+	return math.Exp(x)
+}
+
+// expTimes returns e^x y. It overflows only where the product does.
+func expTimes(x, y float64) float64 {
+	root := math.Exp(0.5 * x)
+	return root * y * root
+}
 
 func (exponential) Coefficients(h []float64, mu, sigma float64) {
-	c := math.Exp(mu + 0.5*sigma*sigma)
+	c := exp(mu + 0.5*sigma*sigma)
 	for k := range h {
 		h[k] = c
 		c *= sigma / math.Sqrt(float64(k+1))
@@ -26,14 +40,14 @@ func (exponential) Coefficients(h []float64, mu, sigma float64) {
 }
 
 // Variance implements Activation: e^{2 mu + sigma^2} (e^{sigma^2} - 1), with
-// e^{sigma^2} taken out of the bracket so that no factor overflows before the
-// result does.
+// e^{sigma^2} taken out of the bracket, which could overflow before the result
+// does.
 func (exponential) Variance(mu, sigma float64) float64 {
 	if sigma == 0 {
 		return 0
 	}
 	v := sigma * sigma
-	return -math.Exp(2*(mu+v)) * math.Expm1(-v)
+	return expTimes(2*(mu+v), -math.Expm1(-v))
 }
 
 // pairCovariance is e^{mu1 + mu2 + (sigma1^2 + sigma2^2)/2} (e^c - 1),
@@ -48,7 +62,7 @@ func (exponential) pairCovariance(b Activation, p Pair, _, _ float64) (cov, boun
 	}
 	l := p.Mu1 + p.Mu2 + 0.5*(p.Sigma1*p.Sigma1+p.Sigma2*p.Sigma2)
 	if c > 0 {
-		return -math.Exp(l+c) * math.Expm1(-c), 0, true
+		return expTimes(l+c, -math.Expm1(-c)), 0, true
 	}
-	return math.Exp(l) * math.Expm1(c), 0, true
+	return expTimes(l, math.Expm1(c)), 0, true
 }
