@@ -195,6 +195,9 @@ func (m *Moments) unit(s *batch, j, i int, o Options) error {
 	for k, c := range h[1:] {
 		if u.H[k*u.N+i] = 0; sd > 0 {
 			u.H[k*u.N+i] = c / sd
+			if k > 0 {
+				u.H[k*u.N+i] = kernel.Significant(c / sd)
+			}
 		}
 	}
 	if d, ok := activation.Degree(a); sd > 0 && !(ok && d <= u.K) && acc.Reason != activation.Linearized {

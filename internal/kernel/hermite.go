@@ -23,6 +23,8 @@ func newHermiteSteps(m int) (c [MaxOrder][2]float64) {
 // since h_k is He_{k-m}(alpha)/sqrt(k!) times a constant. m is 1 or 2. Row i of
 // h, which begins at h[i stride], is for k = m+i; there are rows of them, at
 // most MaxOrder. add adds to what is there. h does not overlap the rest.
+//
+// What is not [Significant] is written as 0.
 func HermiteTo(h []float64, stride, rows int, start, alpha []float64, m int, add bool) {
 	n := len(alpha)
 	if len(start) != n || rows > MaxOrder || rows > 0 && len(h) < (rows-1)*stride+n {
@@ -45,9 +47,21 @@ func hermiteUnit(h []float64, stride, rows int, start, alpha float64, c *[MaxOrd
 		if add {
 			x += h[i*stride]
 		}
-		h[i*stride] = x
+		h[i*stride] = Significant(x)
 		prev, p = p, math.FMA(alpha*c[i][0], p, -(c[i][1]*prev))
 	}
+}
+
+// Significant returns a coefficient that is divided by the standard deviation
+// of its unit, or 0 below 2^-511: the product of two that are not 0 is then a
+// normal number. One that is not would add nothing to a covariance and slow the
+// series a hundredfold, as it does every sum that it enters; they are common
+// where many units are nearly always on or off.
+func Significant(h float64) float64 {
+	if math.Abs(h) < 0x1p-511 {
+		return 0
+	}
+	return h
 }
 
 // tailBlocks is the number of blocks that Orders cuts the orders into.

@@ -4,6 +4,9 @@
 
 #include "textflag.h"
 
+DATA hermiteMagnitude<>+0(SB)/8, $0x7fffffffffffffff
+GLOBL hermiteMagnitude<>(SB), RODATA|NOPTR, $8
+
 // func hermiteAVX512(h *float64, stride int, rows int, n int, start *float64, alpha *float64, c *float64, add int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV
 TEXT ·hermiteAVX512(SB), NOSPLIT, $0-64
@@ -18,93 +21,119 @@ TEXT ·hermiteAVX512(SB), NOSPLIT, $0-64
 	SHLQ $0x03, CX
 
 group4:
-	CMPQ      BX, $0x10
-	JLE       group4_none
-	MOVQ      $0x00000020, R10
-	CMPQ      BX, R10
-	CMOVQLT   BX, R10
-	MOVQ      $-1, R11
-	SHLXQ     R10, R11, R11
-	NOTQ      R11
-	KMOVB     R11, K1
-	SHRQ      $0x08, R11
-	KMOVB     R11, K2
-	SHRQ      $0x08, R11
-	KMOVB     R11, K3
-	SHRQ      $0x08, R11
-	KMOVB     R11, K4
-	SHRQ      $0x08, R11
-	VMOVUPD.Z (SI), K1, Z4
-	VMOVUPD.Z (DI), K1, Z0
-	VPXORQ    Z8, Z8, Z8
-	VMOVUPD.Z 64(SI), K2, Z5
-	VMOVUPD.Z 64(DI), K2, Z1
-	VPXORQ    Z9, Z9, Z9
-	VMOVUPD.Z 128(SI), K3, Z6
-	VMOVUPD.Z 128(DI), K3, Z2
-	VPXORQ    Z10, Z10, Z10
-	VMOVUPD.Z 192(SI), K4, Z7
-	VMOVUPD.Z 192(DI), K4, Z3
-	VPXORQ    Z11, Z11, Z11
-	MOVQ      AX, R10
-	MOVQ      R8, R11
-	MOVQ      DX, R12
-	TESTQ     R9, R9
-	JZ        plain_ab
+	CMPQ         BX, $0x10
+	JLE          group4_none
+	MOVQ         $0x00000020, R10
+	CMPQ         BX, R10
+	CMOVQLT      BX, R10
+	MOVQ         $-1, R11
+	SHLXQ        R10, R11, R11
+	NOTQ         R11
+	KMOVB        R11, K1
+	SHRQ         $0x08, R11
+	KMOVB        R11, K2
+	SHRQ         $0x08, R11
+	KMOVB        R11, K3
+	SHRQ         $0x08, R11
+	KMOVB        R11, K4
+	SHRQ         $0x08, R11
+	VBROADCASTSD hermiteMagnitude<>+0(SB), Z0
+	VBROADCASTSD hermiteConstant0<>+0(SB), Z1
+	VMOVUPD.Z    (SI), K1, Z6
+	VMOVUPD.Z    (DI), K1, Z2
+	VPXORQ       Z10, Z10, Z10
+	VMOVUPD.Z    64(SI), K2, Z7
+	VMOVUPD.Z    64(DI), K2, Z3
+	VPXORQ       Z11, Z11, Z11
+	VMOVUPD.Z    128(SI), K3, Z8
+	VMOVUPD.Z    128(DI), K3, Z4
+	VPXORQ       Z12, Z12, Z12
+	VMOVUPD.Z    192(SI), K4, Z9
+	VMOVUPD.Z    192(DI), K4, Z5
+	VPXORQ       Z13, Z13, Z13
+	MOVQ         AX, R10
+	MOVQ         R8, R11
+	MOVQ         DX, R12
+	TESTQ        R9, R9
+	JZ           plain_ab
 
 adding_ac:
-	VMOVUPD.Z   (R10), K1, Z12
-	VADDPD      Z4, Z12, Z12
-	VMOVUPD     Z12, K1, (R10)
-	VMULPD.BCST (R11), Z0, Z12
-	VMULPD.BCST 8(R11), Z8, Z8
-	VFMSUB231PD Z12, Z4, Z8
-	VMOVUPD.Z   64(R10), K2, Z12
-	VADDPD      Z5, Z12, Z12
-	VMOVUPD     Z12, K2, 64(R10)
-	VMULPD.BCST (R11), Z1, Z12
-	VMULPD.BCST 8(R11), Z9, Z9
-	VFMSUB231PD Z12, Z5, Z9
-	VMOVUPD.Z   128(R10), K3, Z12
-	VADDPD      Z6, Z12, Z12
-	VMOVUPD     Z12, K3, 128(R10)
-	VMULPD.BCST (R11), Z2, Z12
+	VMOVUPD.Z   (R10), K1, Z14
+	VADDPD      Z6, Z14, Z14
+	VPANDQ      Z0, Z14, Z15
+	VCMPPD      $0x15, Z1, Z15, K5
+	VMOVAPD.Z   Z14, K5, Z14
+	VMOVUPD     Z14, K1, (R10)
+	VMULPD.BCST (R11), Z2, Z14
 	VMULPD.BCST 8(R11), Z10, Z10
-	VFMSUB231PD Z12, Z6, Z10
-	VMOVUPD.Z   192(R10), K4, Z12
-	VADDPD      Z7, Z12, Z12
-	VMOVUPD     Z12, K4, 192(R10)
-	VMULPD.BCST (R11), Z3, Z12
+	VFMSUB231PD Z14, Z6, Z10
+	VMOVUPD.Z   64(R10), K2, Z14
+	VADDPD      Z7, Z14, Z14
+	VPANDQ      Z0, Z14, Z15
+	VCMPPD      $0x15, Z1, Z15, K5
+	VMOVAPD.Z   Z14, K5, Z14
+	VMOVUPD     Z14, K2, 64(R10)
+	VMULPD.BCST (R11), Z3, Z14
 	VMULPD.BCST 8(R11), Z11, Z11
-	VFMSUB231PD Z12, Z7, Z11
+	VFMSUB231PD Z14, Z7, Z11
+	VMOVUPD.Z   128(R10), K3, Z14
+	VADDPD      Z8, Z14, Z14
+	VPANDQ      Z0, Z14, Z15
+	VCMPPD      $0x15, Z1, Z15, K5
+	VMOVAPD.Z   Z14, K5, Z14
+	VMOVUPD     Z14, K3, 128(R10)
+	VMULPD.BCST (R11), Z4, Z14
+	VMULPD.BCST 8(R11), Z12, Z12
+	VFMSUB231PD Z14, Z8, Z12
+	VMOVUPD.Z   192(R10), K4, Z14
+	VADDPD      Z9, Z14, Z14
+	VPANDQ      Z0, Z14, Z15
+	VCMPPD      $0x15, Z1, Z15, K5
+	VMOVAPD.Z   Z14, K5, Z14
+	VMOVUPD     Z14, K4, 192(R10)
+	VMULPD.BCST (R11), Z5, Z14
+	VMULPD.BCST 8(R11), Z13, Z13
+	VFMSUB231PD Z14, Z9, Z13
 	ADDQ        CX, R10
 	ADDQ        $0x10, R11
 	DECQ        R12
 	JZ          done_ad
-	VMOVUPD.Z   (R10), K1, Z12
-	VADDPD      Z8, Z12, Z12
-	VMOVUPD     Z12, K1, (R10)
-	VMULPD.BCST (R11), Z0, Z12
-	VMULPD.BCST 8(R11), Z4, Z4
-	VFMSUB231PD Z12, Z8, Z4
-	VMOVUPD.Z   64(R10), K2, Z12
-	VADDPD      Z9, Z12, Z12
-	VMOVUPD     Z12, K2, 64(R10)
-	VMULPD.BCST (R11), Z1, Z12
-	VMULPD.BCST 8(R11), Z5, Z5
-	VFMSUB231PD Z12, Z9, Z5
-	VMOVUPD.Z   128(R10), K3, Z12
-	VADDPD      Z10, Z12, Z12
-	VMOVUPD     Z12, K3, 128(R10)
-	VMULPD.BCST (R11), Z2, Z12
+	VMOVUPD.Z   (R10), K1, Z14
+	VADDPD      Z10, Z14, Z14
+	VPANDQ      Z0, Z14, Z15
+	VCMPPD      $0x15, Z1, Z15, K5
+	VMOVAPD.Z   Z14, K5, Z14
+	VMOVUPD     Z14, K1, (R10)
+	VMULPD.BCST (R11), Z2, Z14
 	VMULPD.BCST 8(R11), Z6, Z6
-	VFMSUB231PD Z12, Z10, Z6
-	VMOVUPD.Z   192(R10), K4, Z12
-	VADDPD      Z11, Z12, Z12
-	VMOVUPD     Z12, K4, 192(R10)
-	VMULPD.BCST (R11), Z3, Z12
+	VFMSUB231PD Z14, Z10, Z6
+	VMOVUPD.Z   64(R10), K2, Z14
+	VADDPD      Z11, Z14, Z14
+	VPANDQ      Z0, Z14, Z15
+	VCMPPD      $0x15, Z1, Z15, K5
+	VMOVAPD.Z   Z14, K5, Z14
+	VMOVUPD     Z14, K2, 64(R10)
+	VMULPD.BCST (R11), Z3, Z14
 	VMULPD.BCST 8(R11), Z7, Z7
-	VFMSUB231PD Z12, Z11, Z7
+	VFMSUB231PD Z14, Z11, Z7
+	VMOVUPD.Z   128(R10), K3, Z14
+	VADDPD      Z12, Z14, Z14
+	VPANDQ      Z0, Z14, Z15
+	VCMPPD      $0x15, Z1, Z15, K5
+	VMOVAPD.Z   Z14, K5, Z14
+	VMOVUPD     Z14, K3, 128(R10)
+	VMULPD.BCST (R11), Z4, Z14
+	VMULPD.BCST 8(R11), Z8, Z8
+	VFMSUB231PD Z14, Z12, Z8
+	VMOVUPD.Z   192(R10), K4, Z14
+	VADDPD      Z13, Z14, Z14
+	VPANDQ      Z0, Z14, Z15
+	VCMPPD      $0x15, Z1, Z15, K5
+	VMOVAPD.Z   Z14, K5, Z14
+	VMOVUPD     Z14, K4, 192(R10)
+	VMULPD.BCST (R11), Z5, Z14
+	VMULPD.BCST 8(R11), Z9, Z9
+	VFMSUB231PD Z14, Z13, Z9
 	ADDQ        CX, R10
 	ADDQ        $0x10, R11
 	DECQ        R12
@@ -112,42 +141,66 @@ adding_ac:
 	JMP         adding_ac
 
 plain_ab:
-	VMOVUPD     Z4, K1, (R10)
-	VMULPD.BCST (R11), Z0, Z12
-	VMULPD.BCST 8(R11), Z8, Z8
-	VFMSUB231PD Z12, Z4, Z8
-	VMOVUPD     Z5, K2, 64(R10)
-	VMULPD.BCST (R11), Z1, Z12
-	VMULPD.BCST 8(R11), Z9, Z9
-	VFMSUB231PD Z12, Z5, Z9
-	VMOVUPD     Z6, K3, 128(R10)
-	VMULPD.BCST (R11), Z2, Z12
+	VPANDQ      Z0, Z6, Z14
+	VCMPPD      $0x15, Z1, Z14, K5
+	VMOVAPD.Z   Z6, K5, Z14
+	VMOVUPD     Z14, K1, (R10)
+	VMULPD.BCST (R11), Z2, Z14
 	VMULPD.BCST 8(R11), Z10, Z10
-	VFMSUB231PD Z12, Z6, Z10
-	VMOVUPD     Z7, K4, 192(R10)
-	VMULPD.BCST (R11), Z3, Z12
+	VFMSUB231PD Z14, Z6, Z10
+	VPANDQ      Z0, Z7, Z14
+	VCMPPD      $0x15, Z1, Z14, K5
+	VMOVAPD.Z   Z7, K5, Z14
+	VMOVUPD     Z14, K2, 64(R10)
+	VMULPD.BCST (R11), Z3, Z14
 	VMULPD.BCST 8(R11), Z11, Z11
-	VFMSUB231PD Z12, Z7, Z11
+	VFMSUB231PD Z14, Z7, Z11
+	VPANDQ      Z0, Z8, Z14
+	VCMPPD      $0x15, Z1, Z14, K5
+	VMOVAPD.Z   Z8, K5, Z14
+	VMOVUPD     Z14, K3, 128(R10)
+	VMULPD.BCST (R11), Z4, Z14
+	VMULPD.BCST 8(R11), Z12, Z12
+	VFMSUB231PD Z14, Z8, Z12
+	VPANDQ      Z0, Z9, Z14
+	VCMPPD      $0x15, Z1, Z14, K5
+	VMOVAPD.Z   Z9, K5, Z14
+	VMOVUPD     Z14, K4, 192(R10)
+	VMULPD.BCST (R11), Z5, Z14
+	VMULPD.BCST 8(R11), Z13, Z13
+	VFMSUB231PD Z14, Z9, Z13
 	ADDQ        CX, R10
 	ADDQ        $0x10, R11
 	DECQ        R12
 	JZ          done_ad
-	VMOVUPD     Z8, K1, (R10)
-	VMULPD.BCST (R11), Z0, Z12
-	VMULPD.BCST 8(R11), Z4, Z4
-	VFMSUB231PD Z12, Z8, Z4
-	VMOVUPD     Z9, K2, 64(R10)
-	VMULPD.BCST (R11), Z1, Z12
-	VMULPD.BCST 8(R11), Z5, Z5
-	VFMSUB231PD Z12, Z9, Z5
-	VMOVUPD     Z10, K3, 128(R10)
-	VMULPD.BCST (R11), Z2, Z12
+	VPANDQ      Z0, Z10, Z14
+	VCMPPD      $0x15, Z1, Z14, K5
+	VMOVAPD.Z   Z10, K5, Z14
+	VMOVUPD     Z14, K1, (R10)
+	VMULPD.BCST (R11), Z2, Z14
 	VMULPD.BCST 8(R11), Z6, Z6
-	VFMSUB231PD Z12, Z10, Z6
-	VMOVUPD     Z11, K4, 192(R10)
-	VMULPD.BCST (R11), Z3, Z12
+	VFMSUB231PD Z14, Z10, Z6
+	VPANDQ      Z0, Z11, Z14
+	VCMPPD      $0x15, Z1, Z14, K5
+	VMOVAPD.Z   Z11, K5, Z14
+	VMOVUPD     Z14, K2, 64(R10)
+	VMULPD.BCST (R11), Z3, Z14
 	VMULPD.BCST 8(R11), Z7, Z7
-	VFMSUB231PD Z12, Z11, Z7
+	VFMSUB231PD Z14, Z11, Z7
+	VPANDQ      Z0, Z12, Z14
+	VCMPPD      $0x15, Z1, Z14, K5
+	VMOVAPD.Z   Z12, K5, Z14
+	VMOVUPD     Z14, K3, 128(R10)
+	VMULPD.BCST (R11), Z4, Z14
+	VMULPD.BCST 8(R11), Z8, Z8
+	VFMSUB231PD Z14, Z12, Z8
+	VPANDQ      Z0, Z13, Z14
+	VCMPPD      $0x15, Z1, Z14, K5
+	VMOVAPD.Z   Z13, K5, Z14
+	VMOVUPD     Z14, K4, 192(R10)
+	VMULPD.BCST (R11), Z5, Z14
+	VMULPD.BCST 8(R11), Z9, Z9
+	VFMSUB231PD Z14, Z13, Z9
 	ADDQ        CX, R10
 	ADDQ        $0x10, R11
 	DECQ        R12
@@ -163,59 +216,73 @@ done_ad:
 
 group4_none:
 group2:
-	CMPQ      BX, $0x08
-	JLE       group2_none
-	MOVQ      $0x00000010, R10
-	CMPQ      BX, R10
-	CMOVQLT   BX, R10
-	MOVQ      $-1, R11
-	SHLXQ     R10, R11, R11
-	NOTQ      R11
-	KMOVB     R11, K1
-	SHRQ      $0x08, R11
-	KMOVB     R11, K2
-	SHRQ      $0x08, R11
-	VMOVUPD.Z (SI), K1, Z2
-	VMOVUPD.Z (DI), K1, Z0
-	VPXORQ    Z13, Z13, Z13
-	VMOVUPD.Z 64(SI), K2, Z3
-	VMOVUPD.Z 64(DI), K2, Z1
-	VPXORQ    Z14, Z14, Z14
-	MOVQ      AX, R10
-	MOVQ      R8, R11
-	MOVQ      DX, R12
-	TESTQ     R9, R9
-	JZ        plain_ae
+	CMPQ         BX, $0x08
+	JLE          group2_none
+	MOVQ         $0x00000010, R10
+	CMPQ         BX, R10
+	CMOVQLT      BX, R10
+	MOVQ         $-1, R11
+	SHLXQ        R10, R11, R11
+	NOTQ         R11
+	KMOVB        R11, K1
+	SHRQ         $0x08, R11
+	KMOVB        R11, K2
+	SHRQ         $0x08, R11
+	VBROADCASTSD hermiteMagnitude<>+0(SB), Z0
+	VBROADCASTSD hermiteConstant0<>+0(SB), Z1
+	VMOVUPD.Z    (SI), K1, Z4
+	VMOVUPD.Z    (DI), K1, Z2
+	VPXORQ       Z16, Z16, Z16
+	VMOVUPD.Z    64(SI), K2, Z5
+	VMOVUPD.Z    64(DI), K2, Z3
+	VPXORQ       Z17, Z17, Z17
+	MOVQ         AX, R10
+	MOVQ         R8, R11
+	MOVQ         DX, R12
+	TESTQ        R9, R9
+	JZ           plain_ae
 
 adding_af:
-	VMOVUPD.Z   (R10), K1, Z4
-	VADDPD      Z2, Z4, Z4
-	VMOVUPD     Z4, K1, (R10)
-	VMULPD.BCST (R11), Z0, Z4
-	VMULPD.BCST 8(R11), Z13, Z13
-	VFMSUB231PD Z4, Z2, Z13
-	VMOVUPD.Z   64(R10), K2, Z4
-	VADDPD      Z3, Z4, Z4
-	VMOVUPD     Z4, K2, 64(R10)
-	VMULPD.BCST (R11), Z1, Z4
-	VMULPD.BCST 8(R11), Z14, Z14
-	VFMSUB231PD Z4, Z3, Z14
+	VMOVUPD.Z   (R10), K1, Z6
+	VADDPD      Z4, Z6, Z6
+	VPANDQ      Z0, Z6, Z7
+	VCMPPD      $0x15, Z1, Z7, K5
+	VMOVAPD.Z   Z6, K5, Z6
+	VMOVUPD     Z6, K1, (R10)
+	VMULPD.BCST (R11), Z2, Z6
+	VMULPD.BCST 8(R11), Z16, Z16
+	VFMSUB231PD Z6, Z4, Z16
+	VMOVUPD.Z   64(R10), K2, Z6
+	VADDPD      Z5, Z6, Z6
+	VPANDQ      Z0, Z6, Z7
+	VCMPPD      $0x15, Z1, Z7, K5
+	VMOVAPD.Z   Z6, K5, Z6
+	VMOVUPD     Z6, K2, 64(R10)
+	VMULPD.BCST (R11), Z3, Z6
+	VMULPD.BCST 8(R11), Z17, Z17
+	VFMSUB231PD Z6, Z5, Z17
 	ADDQ        CX, R10
 	ADDQ        $0x10, R11
 	DECQ        R12
 	JZ          done_ag
-	VMOVUPD.Z   (R10), K1, Z4
-	VADDPD      Z13, Z4, Z4
-	VMOVUPD     Z4, K1, (R10)
-	VMULPD.BCST (R11), Z0, Z4
-	VMULPD.BCST 8(R11), Z2, Z2
-	VFMSUB231PD Z4, Z13, Z2
-	VMOVUPD.Z   64(R10), K2, Z4
-	VADDPD      Z14, Z4, Z4
-	VMOVUPD     Z4, K2, 64(R10)
-	VMULPD.BCST (R11), Z1, Z4
-	VMULPD.BCST 8(R11), Z3, Z3
-	VFMSUB231PD Z4, Z14, Z3
+	VMOVUPD.Z   (R10), K1, Z6
+	VADDPD      Z16, Z6, Z6
+	VPANDQ      Z0, Z6, Z7
+	VCMPPD      $0x15, Z1, Z7, K5
+	VMOVAPD.Z   Z6, K5, Z6
+	VMOVUPD     Z6, K1, (R10)
+	VMULPD.BCST (R11), Z2, Z6
+	VMULPD.BCST 8(R11), Z4, Z4
+	VFMSUB231PD Z6, Z16, Z4
+	VMOVUPD.Z   64(R10), K2, Z6
+	VADDPD      Z17, Z6, Z6
+	VPANDQ      Z0, Z6, Z7
+	VCMPPD      $0x15, Z1, Z7, K5
+	VMOVAPD.Z   Z6, K5, Z6
+	VMOVUPD     Z6, K2, 64(R10)
+	VMULPD.BCST (R11), Z3, Z6
+	VMULPD.BCST 8(R11), Z5, Z5
+	VFMSUB231PD Z6, Z17, Z5
 	ADDQ        CX, R10
 	ADDQ        $0x10, R11
 	DECQ        R12
@@ -223,26 +290,38 @@ adding_af:
 	JMP         adding_af
 
 plain_ae:
-	VMOVUPD     Z2, K1, (R10)
-	VMULPD.BCST (R11), Z0, Z4
-	VMULPD.BCST 8(R11), Z13, Z13
-	VFMSUB231PD Z4, Z2, Z13
-	VMOVUPD     Z3, K2, 64(R10)
-	VMULPD.BCST (R11), Z1, Z4
-	VMULPD.BCST 8(R11), Z14, Z14
-	VFMSUB231PD Z4, Z3, Z14
+	VPANDQ      Z0, Z4, Z6
+	VCMPPD      $0x15, Z1, Z6, K5
+	VMOVAPD.Z   Z4, K5, Z6
+	VMOVUPD     Z6, K1, (R10)
+	VMULPD.BCST (R11), Z2, Z6
+	VMULPD.BCST 8(R11), Z16, Z16
+	VFMSUB231PD Z6, Z4, Z16
+	VPANDQ      Z0, Z5, Z6
+	VCMPPD      $0x15, Z1, Z6, K5
+	VMOVAPD.Z   Z5, K5, Z6
+	VMOVUPD     Z6, K2, 64(R10)
+	VMULPD.BCST (R11), Z3, Z6
+	VMULPD.BCST 8(R11), Z17, Z17
+	VFMSUB231PD Z6, Z5, Z17
 	ADDQ        CX, R10
 	ADDQ        $0x10, R11
 	DECQ        R12
 	JZ          done_ag
-	VMOVUPD     Z13, K1, (R10)
-	VMULPD.BCST (R11), Z0, Z4
-	VMULPD.BCST 8(R11), Z2, Z2
-	VFMSUB231PD Z4, Z13, Z2
-	VMOVUPD     Z14, K2, 64(R10)
-	VMULPD.BCST (R11), Z1, Z4
-	VMULPD.BCST 8(R11), Z3, Z3
-	VFMSUB231PD Z4, Z14, Z3
+	VPANDQ      Z0, Z16, Z6
+	VCMPPD      $0x15, Z1, Z6, K5
+	VMOVAPD.Z   Z16, K5, Z6
+	VMOVUPD     Z6, K1, (R10)
+	VMULPD.BCST (R11), Z2, Z6
+	VMULPD.BCST 8(R11), Z4, Z4
+	VFMSUB231PD Z6, Z16, Z4
+	VPANDQ      Z0, Z17, Z6
+	VCMPPD      $0x15, Z1, Z6, K5
+	VMOVAPD.Z   Z17, K5, Z6
+	VMOVUPD     Z6, K2, 64(R10)
+	VMULPD.BCST (R11), Z3, Z6
+	VMULPD.BCST 8(R11), Z5, Z5
+	VFMSUB231PD Z6, Z17, Z5
 	ADDQ        CX, R10
 	ADDQ        $0x10, R11
 	DECQ        R12
@@ -258,42 +337,50 @@ done_ag:
 
 group2_none:
 group1:
-	CMPQ      BX, $0x00
-	JLE       group1_none
-	MOVQ      $0x00000008, R10
-	CMPQ      BX, R10
-	CMOVQLT   BX, R10
-	MOVQ      $-1, R11
-	SHLXQ     R10, R11, R11
-	NOTQ      R11
-	KMOVB     R11, K1
-	SHRQ      $0x08, R11
-	VMOVUPD.Z (SI), K1, Z1
-	VMOVUPD.Z (DI), K1, Z0
-	VPXORQ    Z15, Z15, Z15
-	MOVQ      AX, R10
-	MOVQ      R8, R11
-	MOVQ      DX, R12
-	TESTQ     R9, R9
-	JZ        plain_ah
+	CMPQ         BX, $0x00
+	JLE          group1_none
+	MOVQ         $0x00000008, R10
+	CMPQ         BX, R10
+	CMOVQLT      BX, R10
+	MOVQ         $-1, R11
+	SHLXQ        R10, R11, R11
+	NOTQ         R11
+	KMOVB        R11, K1
+	SHRQ         $0x08, R11
+	VBROADCASTSD hermiteMagnitude<>+0(SB), Z0
+	VBROADCASTSD hermiteConstant0<>+0(SB), Z1
+	VMOVUPD.Z    (SI), K1, Z3
+	VMOVUPD.Z    (DI), K1, Z2
+	VPXORQ       Z18, Z18, Z18
+	MOVQ         AX, R10
+	MOVQ         R8, R11
+	MOVQ         DX, R12
+	TESTQ        R9, R9
+	JZ           plain_ah
 
 adding_ai:
-	VMOVUPD.Z   (R10), K1, Z2
-	VADDPD      Z1, Z2, Z2
-	VMOVUPD     Z2, K1, (R10)
-	VMULPD.BCST (R11), Z0, Z2
-	VMULPD.BCST 8(R11), Z15, Z15
-	VFMSUB231PD Z2, Z1, Z15
+	VMOVUPD.Z   (R10), K1, Z4
+	VADDPD      Z3, Z4, Z4
+	VPANDQ      Z0, Z4, Z5
+	VCMPPD      $0x15, Z1, Z5, K5
+	VMOVAPD.Z   Z4, K5, Z4
+	VMOVUPD     Z4, K1, (R10)
+	VMULPD.BCST (R11), Z2, Z4
+	VMULPD.BCST 8(R11), Z18, Z18
+	VFMSUB231PD Z4, Z3, Z18
 	ADDQ        CX, R10
 	ADDQ        $0x10, R11
 	DECQ        R12
 	JZ          done_aj
-	VMOVUPD.Z   (R10), K1, Z2
-	VADDPD      Z15, Z2, Z2
-	VMOVUPD     Z2, K1, (R10)
-	VMULPD.BCST (R11), Z0, Z2
-	VMULPD.BCST 8(R11), Z1, Z1
-	VFMSUB231PD Z2, Z15, Z1
+	VMOVUPD.Z   (R10), K1, Z4
+	VADDPD      Z18, Z4, Z4
+	VPANDQ      Z0, Z4, Z5
+	VCMPPD      $0x15, Z1, Z5, K5
+	VMOVAPD.Z   Z4, K5, Z4
+	VMOVUPD     Z4, K1, (R10)
+	VMULPD.BCST (R11), Z2, Z4
+	VMULPD.BCST 8(R11), Z3, Z3
+	VFMSUB231PD Z4, Z18, Z3
 	ADDQ        CX, R10
 	ADDQ        $0x10, R11
 	DECQ        R12
@@ -301,18 +388,24 @@ adding_ai:
 	JMP         adding_ai
 
 plain_ah:
-	VMOVUPD     Z1, K1, (R10)
-	VMULPD.BCST (R11), Z0, Z2
-	VMULPD.BCST 8(R11), Z15, Z15
-	VFMSUB231PD Z2, Z1, Z15
+	VPANDQ      Z0, Z3, Z4
+	VCMPPD      $0x15, Z1, Z4, K5
+	VMOVAPD.Z   Z3, K5, Z4
+	VMOVUPD     Z4, K1, (R10)
+	VMULPD.BCST (R11), Z2, Z4
+	VMULPD.BCST 8(R11), Z18, Z18
+	VFMSUB231PD Z4, Z3, Z18
 	ADDQ        CX, R10
 	ADDQ        $0x10, R11
 	DECQ        R12
 	JZ          done_aj
-	VMOVUPD     Z15, K1, (R10)
-	VMULPD.BCST (R11), Z0, Z2
-	VMULPD.BCST 8(R11), Z1, Z1
-	VFMSUB231PD Z2, Z15, Z1
+	VPANDQ      Z0, Z18, Z4
+	VCMPPD      $0x15, Z1, Z4, K5
+	VMOVAPD.Z   Z18, K5, Z4
+	VMOVUPD     Z4, K1, (R10)
+	VMULPD.BCST (R11), Z2, Z4
+	VMULPD.BCST 8(R11), Z3, Z3
+	VFMSUB231PD Z4, Z18, Z3
 	ADDQ        CX, R10
 	ADDQ        $0x10, R11
 	DECQ        R12
@@ -329,6 +422,9 @@ done_aj:
 group1_none:
 	VZEROUPPER
 	RET
+
+DATA hermiteConstant0<>+0(SB)/8, $0x2000000000000000
+GLOBL hermiteConstant0<>(SB), RODATA|NOPTR, $8
 
 // func tailsAVX512(tail *float64, h *float64, stride int, rows *int, noise *float64, sum *float64, n int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV
@@ -408,7 +504,7 @@ first_an:
 	CMPQ         R11, $0x0d
 	JL           blocks_ak
 	VMOVUPD      Z4, K1, (DI)
-	VBROADCASTSD hermiteConstant0<>+0(SB), Z14
+	VBROADCASTSD hermiteConstant1<>+0(SB), Z14
 	VPXORQ       Z9, Z9, Z9
 	VMOVUPD.Z    (SI), K1, Z8
 	VCMPPD       $0x1e, Z9, Z8, K5
@@ -416,7 +512,7 @@ first_an:
 	VMAXPD       Z4, Z9, Z4
 	VADDPD.Z     Z8, Z4, K5, Z4
 	VMOVUPD      Z5, K2, 64(DI)
-	VBROADCASTSD hermiteConstant0<>+0(SB), Z14
+	VBROADCASTSD hermiteConstant1<>+0(SB), Z14
 	VPXORQ       Z10, Z10, Z10
 	VMOVUPD.Z    64(SI), K2, Z8
 	VCMPPD       $0x1e, Z10, Z8, K5
@@ -424,7 +520,7 @@ first_an:
 	VMAXPD       Z5, Z10, Z5
 	VADDPD.Z     Z8, Z5, K5, Z5
 	VMOVUPD      Z6, K3, 128(DI)
-	VBROADCASTSD hermiteConstant0<>+0(SB), Z14
+	VBROADCASTSD hermiteConstant1<>+0(SB), Z14
 	VPXORQ       Z11, Z11, Z11
 	VMOVUPD.Z    128(SI), K3, Z8
 	VCMPPD       $0x1e, Z11, Z8, K5
@@ -432,7 +528,7 @@ first_an:
 	VMAXPD       Z6, Z11, Z6
 	VADDPD.Z     Z8, Z6, K5, Z6
 	VMOVUPD      Z7, K4, 192(DI)
-	VBROADCASTSD hermiteConstant0<>+0(SB), Z14
+	VBROADCASTSD hermiteConstant1<>+0(SB), Z14
 	VPXORQ       Z12, Z12, Z12
 	VMOVUPD.Z    192(SI), K4, Z8
 	VCMPPD       $0x1e, Z12, Z8, K5
@@ -444,7 +540,7 @@ roots_ao:
 	SUBQ          DX, R10
 	VMOVUPD.Z     (R10), K1, Z8
 	VADDPD        Z8, Z4, Z4
-	VBROADCASTSD  hermiteConstant1<>+0(SB), Z15
+	VBROADCASTSD  hermiteConstant2<>+0(SB), Z15
 	VPXORQ        Z13, Z13, Z13
 	VCMPPD        $0x16, Z13, Z4, K5
 	VRSQRT14PD    Z4, Z14
@@ -460,7 +556,7 @@ roots_ao:
 	VMOVUPD       Z8, K1, (R10)
 	VMOVUPD.Z     64(R10), K2, Z8
 	VADDPD        Z8, Z5, Z5
-	VBROADCASTSD  hermiteConstant1<>+0(SB), Z15
+	VBROADCASTSD  hermiteConstant2<>+0(SB), Z15
 	VPXORQ        Z16, Z16, Z16
 	VCMPPD        $0x16, Z16, Z5, K5
 	VRSQRT14PD    Z5, Z14
@@ -476,7 +572,7 @@ roots_ao:
 	VMOVUPD       Z8, K2, 64(R10)
 	VMOVUPD.Z     128(R10), K3, Z8
 	VADDPD        Z8, Z6, Z6
-	VBROADCASTSD  hermiteConstant1<>+0(SB), Z15
+	VBROADCASTSD  hermiteConstant2<>+0(SB), Z15
 	VPXORQ        Z17, Z17, Z17
 	VCMPPD        $0x16, Z17, Z6, K5
 	VRSQRT14PD    Z6, Z14
@@ -492,7 +588,7 @@ roots_ao:
 	VMOVUPD       Z8, K3, 128(R10)
 	VMOVUPD.Z     192(R10), K4, Z8
 	VADDPD        Z8, Z7, Z7
-	VBROADCASTSD  hermiteConstant1<>+0(SB), Z15
+	VBROADCASTSD  hermiteConstant2<>+0(SB), Z15
 	VPXORQ        Z18, Z18, Z18
 	VCMPPD        $0x16, Z18, Z7, K5
 	VRSQRT14PD    Z7, Z14
@@ -567,7 +663,7 @@ first_as:
 	CMPQ         R11, $0x0d
 	JL           blocks_ap
 	VMOVUPD      Z21, K1, (DI)
-	VBROADCASTSD hermiteConstant0<>+0(SB), Z1
+	VBROADCASTSD hermiteConstant1<>+0(SB), Z1
 	VPXORQ       Z23, Z23, Z23
 	VMOVUPD.Z    (SI), K1, Z0
 	VCMPPD       $0x1e, Z23, Z0, K5
@@ -575,7 +671,7 @@ first_as:
 	VMAXPD       Z21, Z23, Z21
 	VADDPD.Z     Z0, Z21, K5, Z21
 	VMOVUPD      Z22, K2, 64(DI)
-	VBROADCASTSD hermiteConstant0<>+0(SB), Z1
+	VBROADCASTSD hermiteConstant1<>+0(SB), Z1
 	VPXORQ       Z24, Z24, Z24
 	VMOVUPD.Z    64(SI), K2, Z0
 	VCMPPD       $0x1e, Z24, Z0, K5
@@ -587,7 +683,7 @@ roots_at:
 	SUBQ          DX, R10
 	VMOVUPD.Z     (R10), K1, Z0
 	VADDPD        Z0, Z21, Z21
-	VBROADCASTSD  hermiteConstant1<>+0(SB), Z2
+	VBROADCASTSD  hermiteConstant2<>+0(SB), Z2
 	VPXORQ        Z25, Z25, Z25
 	VCMPPD        $0x16, Z25, Z21, K5
 	VRSQRT14PD    Z21, Z1
@@ -603,7 +699,7 @@ roots_at:
 	VMOVUPD       Z0, K1, (R10)
 	VMOVUPD.Z     64(R10), K2, Z0
 	VADDPD        Z0, Z22, Z22
-	VBROADCASTSD  hermiteConstant1<>+0(SB), Z2
+	VBROADCASTSD  hermiteConstant2<>+0(SB), Z2
 	VPXORQ        Z26, Z26, Z26
 	VCMPPD        $0x16, Z26, Z22, K5
 	VRSQRT14PD    Z22, Z1
@@ -670,7 +766,7 @@ first_ax:
 	CMPQ         R11, $0x0d
 	JL           blocks_au
 	VMOVUPD      Z28, K1, (DI)
-	VBROADCASTSD hermiteConstant0<>+0(SB), Z1
+	VBROADCASTSD hermiteConstant1<>+0(SB), Z1
 	VPXORQ       Z29, Z29, Z29
 	VMOVUPD.Z    (SI), K1, Z0
 	VCMPPD       $0x1e, Z29, Z0, K5
@@ -682,7 +778,7 @@ roots_ay:
 	SUBQ          DX, R10
 	VMOVUPD.Z     (R10), K1, Z0
 	VADDPD        Z0, Z28, Z28
-	VBROADCASTSD  hermiteConstant1<>+0(SB), Z2
+	VBROADCASTSD  hermiteConstant2<>+0(SB), Z2
 	VPXORQ        Z30, Z30, Z30
 	VCMPPD        $0x16, Z30, Z28, K5
 	VRSQRT14PD    Z28, Z1
@@ -710,11 +806,11 @@ group1_none:
 	VZEROUPPER
 	RET
 
-DATA hermiteConstant0<>+0(SB)/8, $0x3ff0000000000000
-GLOBL hermiteConstant0<>(SB), RODATA|NOPTR, $8
-
-DATA hermiteConstant1<>+0(SB)/8, $0x3fe0000000000000
+DATA hermiteConstant1<>+0(SB)/8, $0x3ff0000000000000
 GLOBL hermiteConstant1<>(SB), RODATA|NOPTR, $8
+
+DATA hermiteConstant2<>+0(SB)/8, $0x3fe0000000000000
+GLOBL hermiteConstant2<>(SB), RODATA|NOPTR, $8
 
 // func halfLineAVX512(j0 *float64, j1 *float64, j2 *float64, a *float64, phi *float64, c *float64, n int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV
@@ -744,10 +840,10 @@ group4:
 	SHRQ         $0x08, R10
 	KMOVB        R10, K4
 	SHRQ         $0x08, R10
-	VBROADCASTSD hermiteConstant0<>+0(SB), Z7
-	VBROADCASTSD hermiteConstant2<>+0(SB), Z30
-	VBROADCASTSD hermiteConstant3<>+0(SB), Z20
-	VBROADCASTSD hermiteConstant4<>+0(SB), Z31
+	VBROADCASTSD hermiteConstant1<>+0(SB), Z7
+	VBROADCASTSD hermiteConstant3<>+0(SB), Z30
+	VBROADCASTSD hermiteConstant4<>+0(SB), Z20
+	VBROADCASTSD hermiteConstant5<>+0(SB), Z31
 	VMOVUPD.Z    (BX), K1, Z0
 	VADDPD       Z30, Z0, Z0
 	VDIVPD       Z0, Z7, Z0
@@ -864,10 +960,10 @@ group2:
 	SHRQ         $0x08, R10
 	KMOVB        R10, K2
 	SHRQ         $0x08, R10
-	VBROADCASTSD hermiteConstant0<>+0(SB), Z3
-	VBROADCASTSD hermiteConstant2<>+0(SB), Z5
-	VBROADCASTSD hermiteConstant3<>+0(SB), Z4
-	VBROADCASTSD hermiteConstant4<>+0(SB), Z6
+	VBROADCASTSD hermiteConstant1<>+0(SB), Z3
+	VBROADCASTSD hermiteConstant3<>+0(SB), Z5
+	VBROADCASTSD hermiteConstant4<>+0(SB), Z4
+	VBROADCASTSD hermiteConstant5<>+0(SB), Z6
 	VMOVUPD.Z    (BX), K1, Z0
 	VADDPD       Z5, Z0, Z0
 	VDIVPD       Z0, Z3, Z0
@@ -940,10 +1036,10 @@ group1:
 	NOTQ         R10
 	KMOVB        R10, K1
 	SHRQ         $0x08, R10
-	VBROADCASTSD hermiteConstant0<>+0(SB), Z1
-	VBROADCASTSD hermiteConstant2<>+0(SB), Z3
-	VBROADCASTSD hermiteConstant3<>+0(SB), Z2
-	VBROADCASTSD hermiteConstant4<>+0(SB), Z4
+	VBROADCASTSD hermiteConstant1<>+0(SB), Z1
+	VBROADCASTSD hermiteConstant3<>+0(SB), Z3
+	VBROADCASTSD hermiteConstant4<>+0(SB), Z2
+	VBROADCASTSD hermiteConstant5<>+0(SB), Z4
 	VMOVUPD.Z    (BX), K1, Z0
 	VADDPD       Z3, Z0, Z0
 	VDIVPD       Z0, Z1, Z0
@@ -987,14 +1083,14 @@ group1_none:
 	VZEROUPPER
 	RET
 
-DATA hermiteConstant2<>+0(SB)/8, $0x4008000000000000
-GLOBL hermiteConstant2<>(SB), RODATA|NOPTR, $8
-
-DATA hermiteConstant3<>+0(SB)/8, $0x4019d89d89d89d8a
+DATA hermiteConstant3<>+0(SB)/8, $0x4008000000000000
 GLOBL hermiteConstant3<>(SB), RODATA|NOPTR, $8
 
-DATA hermiteConstant4<>+0(SB)/8, $0xbff2762762762762
+DATA hermiteConstant4<>+0(SB)/8, $0x4019d89d89d89d8a
 GLOBL hermiteConstant4<>(SB), RODATA|NOPTR, $8
+
+DATA hermiteConstant5<>+0(SB)/8, $0xbff2762762762762
+GLOBL hermiteConstant5<>(SB), RODATA|NOPTR, $8
 
 // func hermiteAVX2(h *float64, stride int, rows int, n int, start *float64, alpha *float64, c *float64, add int)
 // Requires: AVX, FMA3
@@ -1010,57 +1106,71 @@ TEXT ·hermiteAVX2(SB), NOSPLIT, $0-64
 	SHLQ $0x03, CX
 
 group2:
-	CMPQ    BX, $0x08
-	JLT     group2_none
-	VMOVUPD (SI), Y2
-	VMOVUPD (DI), Y0
-	VXORPD  Y4, Y4, Y4
-	VMOVUPD 32(SI), Y3
-	VMOVUPD 32(DI), Y1
-	VXORPD  Y5, Y5, Y5
-	MOVQ    AX, R10
-	MOVQ    R8, R11
-	MOVQ    DX, R12
-	TESTQ   R9, R9
-	JZ      plain_bc
+	CMPQ         BX, $0x08
+	JLT          group2_none
+	VBROADCASTSD hermiteMagnitude<>+0(SB), Y0
+	VBROADCASTSD hermiteConstant0<>+0(SB), Y1
+	VMOVUPD      (SI), Y4
+	VMOVUPD      (DI), Y2
+	VXORPD       Y6, Y6, Y6
+	VMOVUPD      32(SI), Y5
+	VMOVUPD      32(DI), Y3
+	VXORPD       Y7, Y7, Y7
+	MOVQ         AX, R10
+	MOVQ         R8, R11
+	MOVQ         DX, R12
+	TESTQ        R9, R9
+	JZ           plain_bc
 
 adding_bd:
-	VMOVUPD      (R10), Y6
-	VADDPD       Y2, Y6, Y6
-	VMOVUPD      Y6, (R10)
-	VBROADCASTSD (R11), Y6
-	VMULPD       Y0, Y6, Y6
-	VBROADCASTSD 8(R11), Y7
-	VMULPD       Y4, Y7, Y4
-	VFMSUB231PD  Y6, Y2, Y4
-	VMOVUPD      32(R10), Y6
-	VADDPD       Y3, Y6, Y6
-	VMOVUPD      Y6, 32(R10)
-	VBROADCASTSD (R11), Y6
-	VMULPD       Y1, Y6, Y6
-	VBROADCASTSD 8(R11), Y7
-	VMULPD       Y5, Y7, Y5
-	VFMSUB231PD  Y6, Y3, Y5
+	VMOVUPD      (R10), Y8
+	VADDPD       Y4, Y8, Y8
+	VANDPD       Y0, Y8, Y9
+	VCMPPD       $0x15, Y1, Y9, Y9
+	VANDPD       Y9, Y8, Y8
+	VMOVUPD      Y8, (R10)
+	VBROADCASTSD (R11), Y8
+	VMULPD       Y2, Y8, Y8
+	VBROADCASTSD 8(R11), Y9
+	VMULPD       Y6, Y9, Y6
+	VFMSUB231PD  Y8, Y4, Y6
+	VMOVUPD      32(R10), Y8
+	VADDPD       Y5, Y8, Y8
+	VANDPD       Y0, Y8, Y9
+	VCMPPD       $0x15, Y1, Y9, Y9
+	VANDPD       Y9, Y8, Y8
+	VMOVUPD      Y8, 32(R10)
+	VBROADCASTSD (R11), Y8
+	VMULPD       Y3, Y8, Y8
+	VBROADCASTSD 8(R11), Y9
+	VMULPD       Y7, Y9, Y7
+	VFMSUB231PD  Y8, Y5, Y7
 	ADDQ         CX, R10
 	ADDQ         $0x10, R11
 	DECQ         R12
 	JZ           done_be
-	VMOVUPD      (R10), Y6
-	VADDPD       Y4, Y6, Y6
-	VMOVUPD      Y6, (R10)
-	VBROADCASTSD (R11), Y6
-	VMULPD       Y0, Y6, Y6
-	VBROADCASTSD 8(R11), Y7
-	VMULPD       Y2, Y7, Y2
-	VFMSUB231PD  Y6, Y4, Y2
-	VMOVUPD      32(R10), Y6
-	VADDPD       Y5, Y6, Y6
-	VMOVUPD      Y6, 32(R10)
-	VBROADCASTSD (R11), Y6
-	VMULPD       Y1, Y6, Y6
-	VBROADCASTSD 8(R11), Y7
-	VMULPD       Y3, Y7, Y3
-	VFMSUB231PD  Y6, Y5, Y3
+	VMOVUPD      (R10), Y8
+	VADDPD       Y6, Y8, Y8
+	VANDPD       Y0, Y8, Y9
+	VCMPPD       $0x15, Y1, Y9, Y9
+	VANDPD       Y9, Y8, Y8
+	VMOVUPD      Y8, (R10)
+	VBROADCASTSD (R11), Y8
+	VMULPD       Y2, Y8, Y8
+	VBROADCASTSD 8(R11), Y9
+	VMULPD       Y4, Y9, Y4
+	VFMSUB231PD  Y8, Y6, Y4
+	VMOVUPD      32(R10), Y8
+	VADDPD       Y7, Y8, Y8
+	VANDPD       Y0, Y8, Y9
+	VCMPPD       $0x15, Y1, Y9, Y9
+	VANDPD       Y9, Y8, Y8
+	VMOVUPD      Y8, 32(R10)
+	VBROADCASTSD (R11), Y8
+	VMULPD       Y3, Y8, Y8
+	VBROADCASTSD 8(R11), Y9
+	VMULPD       Y5, Y9, Y5
+	VFMSUB231PD  Y8, Y7, Y5
 	ADDQ         CX, R10
 	ADDQ         $0x10, R11
 	DECQ         R12
@@ -1068,34 +1178,46 @@ adding_bd:
 	JMP          adding_bd
 
 plain_bc:
-	VMOVUPD      Y2, (R10)
-	VBROADCASTSD (R11), Y6
-	VMULPD       Y0, Y6, Y6
-	VBROADCASTSD 8(R11), Y7
-	VMULPD       Y4, Y7, Y4
-	VFMSUB231PD  Y6, Y2, Y4
-	VMOVUPD      Y3, 32(R10)
-	VBROADCASTSD (R11), Y6
-	VMULPD       Y1, Y6, Y6
-	VBROADCASTSD 8(R11), Y7
-	VMULPD       Y5, Y7, Y5
-	VFMSUB231PD  Y6, Y3, Y5
+	VANDPD       Y0, Y4, Y8
+	VCMPPD       $0x15, Y1, Y8, Y8
+	VANDPD       Y8, Y4, Y8
+	VMOVUPD      Y8, (R10)
+	VBROADCASTSD (R11), Y8
+	VMULPD       Y2, Y8, Y8
+	VBROADCASTSD 8(R11), Y9
+	VMULPD       Y6, Y9, Y6
+	VFMSUB231PD  Y8, Y4, Y6
+	VANDPD       Y0, Y5, Y8
+	VCMPPD       $0x15, Y1, Y8, Y8
+	VANDPD       Y8, Y5, Y8
+	VMOVUPD      Y8, 32(R10)
+	VBROADCASTSD (R11), Y8
+	VMULPD       Y3, Y8, Y8
+	VBROADCASTSD 8(R11), Y9
+	VMULPD       Y7, Y9, Y7
+	VFMSUB231PD  Y8, Y5, Y7
 	ADDQ         CX, R10
 	ADDQ         $0x10, R11
 	DECQ         R12
 	JZ           done_be
-	VMOVUPD      Y4, (R10)
-	VBROADCASTSD (R11), Y6
-	VMULPD       Y0, Y6, Y6
-	VBROADCASTSD 8(R11), Y7
-	VMULPD       Y2, Y7, Y2
-	VFMSUB231PD  Y6, Y4, Y2
-	VMOVUPD      Y5, 32(R10)
-	VBROADCASTSD (R11), Y6
-	VMULPD       Y1, Y6, Y6
-	VBROADCASTSD 8(R11), Y7
-	VMULPD       Y3, Y7, Y3
-	VFMSUB231PD  Y6, Y5, Y3
+	VANDPD       Y0, Y6, Y8
+	VCMPPD       $0x15, Y1, Y8, Y8
+	VANDPD       Y8, Y6, Y8
+	VMOVUPD      Y8, (R10)
+	VBROADCASTSD (R11), Y8
+	VMULPD       Y2, Y8, Y8
+	VBROADCASTSD 8(R11), Y9
+	VMULPD       Y4, Y9, Y4
+	VFMSUB231PD  Y8, Y6, Y4
+	VANDPD       Y0, Y7, Y8
+	VCMPPD       $0x15, Y1, Y8, Y8
+	VANDPD       Y8, Y7, Y8
+	VMOVUPD      Y8, 32(R10)
+	VBROADCASTSD (R11), Y8
+	VMULPD       Y3, Y8, Y8
+	VBROADCASTSD 8(R11), Y9
+	VMULPD       Y5, Y9, Y5
+	VFMSUB231PD  Y8, Y7, Y5
 	ADDQ         CX, R10
 	ADDQ         $0x10, R11
 	DECQ         R12
@@ -1111,38 +1233,46 @@ done_be:
 
 group2_none:
 group1:
-	CMPQ    BX, $0x04
-	JLT     group1_none
-	VMOVUPD (SI), Y1
-	VMOVUPD (DI), Y0
-	VXORPD  Y2, Y2, Y2
-	MOVQ    AX, R10
-	MOVQ    R8, R11
-	MOVQ    DX, R12
-	TESTQ   R9, R9
-	JZ      plain_bf
+	CMPQ         BX, $0x04
+	JLT          group1_none
+	VBROADCASTSD hermiteMagnitude<>+0(SB), Y0
+	VBROADCASTSD hermiteConstant0<>+0(SB), Y1
+	VMOVUPD      (SI), Y3
+	VMOVUPD      (DI), Y2
+	VXORPD       Y4, Y4, Y4
+	MOVQ         AX, R10
+	MOVQ         R8, R11
+	MOVQ         DX, R12
+	TESTQ        R9, R9
+	JZ           plain_bf
 
 adding_bg:
-	VMOVUPD      (R10), Y3
-	VADDPD       Y1, Y3, Y3
-	VMOVUPD      Y3, (R10)
-	VBROADCASTSD (R11), Y3
-	VMULPD       Y0, Y3, Y3
-	VBROADCASTSD 8(R11), Y4
-	VMULPD       Y2, Y4, Y2
-	VFMSUB231PD  Y3, Y1, Y2
+	VMOVUPD      (R10), Y5
+	VADDPD       Y3, Y5, Y5
+	VANDPD       Y0, Y5, Y6
+	VCMPPD       $0x15, Y1, Y6, Y6
+	VANDPD       Y6, Y5, Y5
+	VMOVUPD      Y5, (R10)
+	VBROADCASTSD (R11), Y5
+	VMULPD       Y2, Y5, Y5
+	VBROADCASTSD 8(R11), Y6
+	VMULPD       Y4, Y6, Y4
+	VFMSUB231PD  Y5, Y3, Y4
 	ADDQ         CX, R10
 	ADDQ         $0x10, R11
 	DECQ         R12
 	JZ           done_bh
-	VMOVUPD      (R10), Y3
-	VADDPD       Y2, Y3, Y3
-	VMOVUPD      Y3, (R10)
-	VBROADCASTSD (R11), Y3
-	VMULPD       Y0, Y3, Y3
-	VBROADCASTSD 8(R11), Y4
-	VMULPD       Y1, Y4, Y1
-	VFMSUB231PD  Y3, Y2, Y1
+	VMOVUPD      (R10), Y5
+	VADDPD       Y4, Y5, Y5
+	VANDPD       Y0, Y5, Y6
+	VCMPPD       $0x15, Y1, Y6, Y6
+	VANDPD       Y6, Y5, Y5
+	VMOVUPD      Y5, (R10)
+	VBROADCASTSD (R11), Y5
+	VMULPD       Y2, Y5, Y5
+	VBROADCASTSD 8(R11), Y6
+	VMULPD       Y3, Y6, Y3
+	VFMSUB231PD  Y5, Y4, Y3
 	ADDQ         CX, R10
 	ADDQ         $0x10, R11
 	DECQ         R12
@@ -1150,22 +1280,28 @@ adding_bg:
 	JMP          adding_bg
 
 plain_bf:
-	VMOVUPD      Y1, (R10)
-	VBROADCASTSD (R11), Y3
-	VMULPD       Y0, Y3, Y3
-	VBROADCASTSD 8(R11), Y4
-	VMULPD       Y2, Y4, Y2
-	VFMSUB231PD  Y3, Y1, Y2
+	VANDPD       Y0, Y3, Y5
+	VCMPPD       $0x15, Y1, Y5, Y5
+	VANDPD       Y5, Y3, Y5
+	VMOVUPD      Y5, (R10)
+	VBROADCASTSD (R11), Y5
+	VMULPD       Y2, Y5, Y5
+	VBROADCASTSD 8(R11), Y6
+	VMULPD       Y4, Y6, Y4
+	VFMSUB231PD  Y5, Y3, Y4
 	ADDQ         CX, R10
 	ADDQ         $0x10, R11
 	DECQ         R12
 	JZ           done_bh
-	VMOVUPD      Y2, (R10)
-	VBROADCASTSD (R11), Y3
-	VMULPD       Y0, Y3, Y3
-	VBROADCASTSD 8(R11), Y4
-	VMULPD       Y1, Y4, Y1
-	VFMSUB231PD  Y3, Y2, Y1
+	VANDPD       Y0, Y4, Y5
+	VCMPPD       $0x15, Y1, Y5, Y5
+	VANDPD       Y5, Y4, Y5
+	VMOVUPD      Y5, (R10)
+	VBROADCASTSD (R11), Y5
+	VMULPD       Y2, Y5, Y5
+	VBROADCASTSD 8(R11), Y6
+	VMULPD       Y3, Y6, Y3
+	VFMSUB231PD  Y5, Y4, Y3
 	ADDQ         CX, R10
 	ADDQ         $0x10, R11
 	DECQ         R12
@@ -1235,7 +1371,7 @@ first_bl:
 	CMPQ         R11, $0x0d
 	JL           blocks_bi
 	VMOVUPD      Y2, (DI)
-	VBROADCASTSD hermiteConstant0<>+0(SB), Y4
+	VBROADCASTSD hermiteConstant1<>+0(SB), Y4
 	VXORPD       Y0, Y0, Y0
 	VMOVUPD      (SI), Y1
 	VSUBPD       Y2, Y4, Y2
@@ -1244,7 +1380,7 @@ first_bl:
 	VCMPPD       $0x1e, Y0, Y1, Y1
 	VANDPD       Y1, Y2, Y2
 	VMOVUPD      Y3, 32(DI)
-	VBROADCASTSD hermiteConstant0<>+0(SB), Y4
+	VBROADCASTSD hermiteConstant1<>+0(SB), Y4
 	VXORPD       Y0, Y0, Y0
 	VMOVUPD      32(SI), Y1
 	VSUBPD       Y3, Y4, Y3
@@ -1308,7 +1444,7 @@ first_bq:
 	CMPQ         R11, $0x0d
 	JL           blocks_bn
 	VMOVUPD      Y1, (DI)
-	VBROADCASTSD hermiteConstant0<>+0(SB), Y3
+	VBROADCASTSD hermiteConstant1<>+0(SB), Y3
 	VXORPD       Y0, Y0, Y0
 	VMOVUPD      (SI), Y2
 	VSUBPD       Y1, Y3, Y1
@@ -1351,10 +1487,10 @@ TEXT ·halfLineAVX2(SB), NOSPLIT, $0-56
 group2:
 	CMPQ         R8, $0x08
 	JLT          group2_none
-	VBROADCASTSD hermiteConstant0<>+0(SB), Y3
-	VBROADCASTSD hermiteConstant2<>+0(SB), Y7
-	VBROADCASTSD hermiteConstant3<>+0(SB), Y5
-	VBROADCASTSD hermiteConstant4<>+0(SB), Y9
+	VBROADCASTSD hermiteConstant1<>+0(SB), Y3
+	VBROADCASTSD hermiteConstant3<>+0(SB), Y7
+	VBROADCASTSD hermiteConstant4<>+0(SB), Y5
+	VBROADCASTSD hermiteConstant5<>+0(SB), Y9
 	VMOVUPD      (BX), Y0
 	VADDPD       Y7, Y0, Y0
 	VDIVPD       Y0, Y3, Y0
@@ -1419,10 +1555,10 @@ group2_none:
 group1:
 	CMPQ         R8, $0x04
 	JLT          group1_none
-	VBROADCASTSD hermiteConstant0<>+0(SB), Y1
-	VBROADCASTSD hermiteConstant2<>+0(SB), Y3
-	VBROADCASTSD hermiteConstant3<>+0(SB), Y2
-	VBROADCASTSD hermiteConstant4<>+0(SB), Y4
+	VBROADCASTSD hermiteConstant1<>+0(SB), Y1
+	VBROADCASTSD hermiteConstant3<>+0(SB), Y3
+	VBROADCASTSD hermiteConstant4<>+0(SB), Y2
+	VBROADCASTSD hermiteConstant5<>+0(SB), Y4
 	VMOVUPD      (BX), Y0
 	VADDPD       Y3, Y0, Y0
 	VDIVPD       Y0, Y1, Y0

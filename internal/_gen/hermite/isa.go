@@ -21,12 +21,15 @@ type isa interface {
 	end()
 	registers(n int) []VecVirtual
 	constant(x float64) VecVirtual
+	magnitude() VecVirtual // all bits but the sign
 	zero(x VecVirtual)
 	load(i int, p Register, x VecVirtual) // vector i behind p
 	store(i int, x VecVirtual, p Register)
 	// times multiplies by a number in memory.
 	times(m Mem, x, y VecVirtual)
 	root(x, y VecVirtual) // y = sqrt(x), x >= 0
+	// significant sets y = x, or 0 where |x| is below smallest.
+	significant(x, y, abs, smallest VecVirtual)
 	// remainder replaces a sum by max(0, 1-sum) + noise, or 0 where the noise
 	// is 0.
 	remainder(i int, noise Register, sum VecVirtual)
@@ -68,6 +71,12 @@ func (avx512) constant(x float64) VecVirtual {
 	return r
 }
 
+func (avx512) magnitude() VecVirtual {
+	r := ZMM()
+	VBROADCASTSD(magnitude, r)
+	return r
+}
+
 func (avx512) zero(x VecVirtual) { VPXORQ(x, x, x) }
 
 func (avx512) load(i int, p Register, x VecVirtual) {
@@ -76,6 +85,13 @@ func (avx512) load(i int, p Register, x VecVirtual) {
 
 func (avx512) store(i int, x VecVirtual, p Register) {
 	VMOVUPD(x, masks[i], Mem{Base: p, Disp: 64 * i})
+}
+
+func (avx512) significant(x, y, abs, smallest VecVirtual) {
+	t := ZMM()
+	VPANDQ(abs, x, t)
+	VCMPPD(Imm(notLess), smallest, t, K5)
+	VMOVAPD_Z(x, K5, y)
 }
 
 func (avx512) times(m Mem, x, y VecVirtual) { VMULPD_BCST(m, x, y) }
@@ -131,11 +147,24 @@ func (avx2) constant(x float64) VecVirtual {
 	return r
 }
 
+func (avx2) magnitude() VecVirtual {
+	r := YMM()
+	VBROADCASTSD(magnitude, r)
+	return r
+}
+
 func (avx2) zero(x VecVirtual) { VXORPD(x, x, x) }
 
 func (avx2) load(i int, p Register, x VecVirtual) { VMOVUPD(Mem{Base: p, Disp: 32 * i}, x) }
 
 func (avx2) store(i int, x VecVirtual, p Register) { VMOVUPD(x, Mem{Base: p, Disp: 32 * i}) }
+
+func (avx2) significant(x, y, abs, smallest VecVirtual) {
+	t := YMM()
+	VANDPD(abs, x, t)
+	VCMPPD(Imm(notLess), smallest, t, t)
+	VANDPD(t, x, y)
+}
 
 func (avx2) times(m Mem, x, y VecVirtual) {
 	c := YMM()
@@ -160,6 +189,7 @@ func (v avx2) remainder(i int, noise Register, sum VecVirtual) {
 const (
 	greater      = 0x1e
 	notLessEqual = 0x16
+	notLess      = 0x15
 )
 
 func repeat(n int, f func() VecVirtual) []VecVirtual {
@@ -169,6 +199,8 @@ func repeat(n int, f func() VecVirtual) []VecVirtual {
 	}
 	return r
 }
+
+var magnitude = ConstData("hermiteMagnitude", U64(1<<63-1))
 
 var constants = map[float64]Mem{}
 

@@ -57,6 +57,7 @@ func hermite(v isa) {
 	SHLQ(Imm(3), stride)
 	row, step, left := GP64(), GP64(), GP64()
 	columns(v, n, []Register{h, start, alpha}, func(vectors int) {
+		abs, smallest := v.magnitude(), v.constant(0x1p-511)
 		a, p, prev := v.registers(vectors), v.registers(vectors), v.registers(vectors)
 		for i := range vectors {
 			v.load(i, start, p[i])
@@ -77,10 +78,11 @@ func hermite(v isa) {
 					if name == adding {
 						v.load(i, row, t)
 						VADDPD(p[i], t, t)
-						v.store(i, t, row)
+						v.significant(t, t, abs, smallest)
 					} else {
-						v.store(i, p[i], row)
+						v.significant(p[i], t, abs, smallest)
 					}
+					v.store(i, t, row)
 					v.times(Mem{Base: step}, a[i], t)
 					v.times(Mem{Base: step, Disp: 8}, prev[i], prev[i])
 					VFMSUB231PD(t, p[i], prev[i]) // t p - prev
