@@ -13,6 +13,9 @@ GLOBL seriesMinusOne<>(SB), RODATA|NOPTR, $8
 DATA seriesAbs<>+0(SB)/8, $0x7fffffffffffffff
 GLOBL seriesAbs<>(SB), RODATA|NOPTR, $8
 
+DATA seriesLeastRho<>+0(SB)/8, $0x3f10000000000000
+GLOBL seriesLeastRho<>(SB), RODATA|NOPTR, $8
+
 DATA seriesSmallest64<>+0(SB)/8, $0x0010000000000000
 GLOBL seriesSmallest64<>(SB), RODATA|NOPTR, $8
 
@@ -226,6 +229,7 @@ TEXT ·seriesTestAVX512(SB), NOSPLIT, $0-64
 	MOVQ         bound+56(FP), AX
 	VMOVUPD      (AX), Z0
 	VBROADCASTSD seriesAbs<>+0(SB), Z1
+	VBROADCASTSD seriesLeastRho<>+0(SB), Z12
 	TESTQ        R11, R11
 	JZ           done
 
@@ -244,6 +248,9 @@ row:
 lowVector:
 	XORL   AX, AX
 	VPANDQ (R15), Z1, Z8
+	VPXORQ Z10, Z10, Z10
+	VCMPPD $0x04, Z10, Z8, K1
+	VMAXPD Z8, Z12, K1, Z8
 	VMULPD Z8, Z8, Z9
 	VMULPD Z9, Z9, Z9
 	VMULPD (DX), Z8, Z10
@@ -295,6 +302,9 @@ lowCount:
 highVector:
 	XORL   AX, AX
 	VPANDQ (R15), Z1, Z8
+	VPXORQ Z10, Z10, Z10
+	VCMPPD $0x04, Z10, Z8, K1
+	VMAXPD Z8, Z12, K1, Z8
 	VMULPD Z8, Z8, Z9
 	VMULPD Z9, Z9, Z9
 	VMULPD Z9, Z9, Z9
@@ -751,6 +761,7 @@ TEXT ·seriesTestAVX2(SB), NOSPLIT, $0-64
 	MOVQ         bound+56(FP), AX
 	VMOVUPD      (AX), Y0
 	VBROADCASTSD seriesAbs<>+0(SB), Y1
+	VBROADCASTSD seriesLeastRho<>+0(SB), Y12
 	TESTQ        R11, R11
 	JZ           done
 
@@ -769,6 +780,10 @@ row:
 lowVector:
 	XORL      AX, AX
 	VANDPD    (R15), Y1, Y8
+	VXORPD    Y10, Y10, Y10
+	VCMPPD    $0x04, Y10, Y8, Y11
+	VMAXPD    Y8, Y12, Y8
+	VANDPD    Y11, Y8, Y8
 	VMULPD    Y8, Y8, Y9
 	VMULPD    Y9, Y9, Y9
 	VMULPD    (DX), Y8, Y10
@@ -788,6 +803,10 @@ lowVector:
 	SHLL      $0x08, BX
 	ORL       BX, AX
 	VANDPD    32(R15), Y1, Y8
+	VXORPD    Y10, Y10, Y10
+	VCMPPD    $0x04, Y10, Y8, Y11
+	VMAXPD    Y8, Y12, Y8
+	VANDPD    Y11, Y8, Y8
 	VMULPD    Y8, Y8, Y9
 	VMULPD    Y9, Y9, Y9
 	VMULPD    32(DX), Y8, Y10
@@ -842,6 +861,10 @@ lowCount:
 highVector:
 	XORL      AX, AX
 	VANDPD    (R15), Y1, Y8
+	VXORPD    Y10, Y10, Y10
+	VCMPPD    $0x04, Y10, Y8, Y11
+	VMAXPD    Y8, Y12, Y8
+	VANDPD    Y11, Y8, Y8
 	VMULPD    Y8, Y8, Y9
 	VMULPD    Y9, Y9, Y9
 	VMULPD    Y9, Y9, Y9
@@ -872,6 +895,10 @@ highVector:
 	SHLL      $0x10, BX
 	ORL       BX, AX
 	VANDPD    32(R15), Y1, Y8
+	VXORPD    Y10, Y10, Y10
+	VCMPPD    $0x04, Y10, Y8, Y11
+	VMAXPD    Y8, Y12, Y8
+	VANDPD    Y11, Y8, Y8
 	VMULPD    Y8, Y8, Y9
 	VMULPD    Y9, Y9, Y9
 	VMULPD    Y9, Y9, Y9

@@ -30,6 +30,9 @@ func (j *seriesJob[T]) scaleGeneric(w *seriesTile, a seriesArea) {
 // sets w.fail, and raises w.bound to the largest that meets the tolerance. A
 // bound falls with the level, so a lane's largest that does is the one at the
 // level it needs. NaN fails nowhere.
+//
+// A |rho| below leastRho, 0 aside, is taken as that: the bound is below 1e-21
+// all the same, and powers that are no normal numbers are slow.
 func (j *seriesJob[T]) testGeneric(w *seriesTile, a seriesArea) {
 	for i := range a.m {
 		r := &j.plan.rows[a.i0+i]
@@ -37,7 +40,9 @@ func (j *seriesJob[T]) testGeneric(w *seriesTile, a seriesArea) {
 			v, c := i*tileVectors+b, &j.plan.cols[a.j0/lanes+b]
 			w.fail[v] = 0
 			for k, rho := range w.rho[v*lanes:][:lanes] {
-				rho = math.Abs(rho)
+				if rho = math.Abs(rho); rho != 0 {
+					rho = max(rho, leastRho)
+				}
 				p := rho * rho
 				for l := range levels {
 					p *= p
@@ -51,6 +56,8 @@ func (j *seriesJob[T]) testGeneric(w *seriesTile, a seriesArea) {
 		}
 	}
 }
+
+const leastRho = 0x1p-14
 
 // sumGeneric replaces the correlations of the vectors by
 //

@@ -82,12 +82,13 @@ func main() {
 	Generate()
 }
 
-var one, minusOne, abs, smallest64, smallest32, mask64, mask32 Mem
+var one, minusOne, abs, leastRho, smallest64, smallest32, mask64, mask32 Mem
 
 func constants() {
 	one = ConstData("seriesOne", U64(math.Float64bits(1)))
 	minusOne = ConstData("seriesMinusOne", U64(math.Float64bits(-1)))
 	abs = ConstData("seriesAbs", U64(1<<63-1))
+	leastRho = ConstData("seriesLeastRho", U64(math.Float64bits(0x1p-14)))
 	smallest64 = ConstData("seriesSmallest64", U64(math.Float64bits(0x1p-1022)))
 	smallest32 = ConstData("seriesSmallest32", U64(math.Float64bits(0x1p-126)))
 	mask64 = GLOBL("seriesMask64", RODATA|NOPTR)

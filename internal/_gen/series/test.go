@@ -24,6 +24,7 @@ func test(s isa) {
 		param{"m", m}, param{"n", k.n}, param{"step", step}, param{"bound", RAX})
 	VMOVUPD(Mem{Base: RAX}, k.bound())
 	VBROADCASTSD(abs, k.abs())
+	VBROADCASTSD(leastRho, k.least())
 	TESTQ(m, m)
 	JZ(LabelRef("done"))
 	Label("row")
@@ -54,6 +55,7 @@ type tester struct {
 
 func (k tester) bound() VecPhysical      { return k.regs[0] }
 func (k tester) abs() VecPhysical        { return k.regs[1] }
+func (k tester) least() VecPhysical      { return k.regs[12] }
 func (k tester) limit(n int) VecPhysical { return k.regs[2+n] }
 func (k tester) best(n int) VecPhysical  { return k.regs[5+n] }
 
@@ -103,8 +105,15 @@ func (k tester) part(p, first, last int) {
 	r, q, t, ok := k.regs[8], k.regs[9], k.regs[10], k.regs[11]
 	if k.parts == 1 {
 		VPANDQ(Mem{Base: k.rhoAt}, k.abs(), r)
+		k.zero(t)
+		VCMPPD(Imm(notEqual), t, r, K1)
+		VMAXPD(r, k.least(), K1, r)
 	} else {
 		VANDPD(Mem{Base: k.rhoAt, Disp: p * k.width()}, k.abs(), r)
+		k.zero(t)
+		VCMPPD(Imm(notEqual), t, r, ok)
+		VMAXPD(r, k.least(), r)
+		VANDPD(ok, r, r)
 	}
 	VMULPD(r, r, q)
 	for l := range last {
