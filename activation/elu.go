@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/covprop/covprop/internal/special"
+	"github.com/covprop/covprop/internal/vec"
 )
 
 // ELU returns the exponential linear unit (Clevert et al. 2016): x for x > 0
@@ -118,7 +119,7 @@ func tilted(a, s float64) float64 {
 	if a+s > 0 {
 		return special.Density(a) * special.Mills(a+s)
 	}
-	return expTimes(s*(a+0.5*s), special.CDF(-(a+s)))
+	return expTimes(s*(a+0.5*s), special.CDF(-(a + s)))
 }
 
 // negativeMean returns E N = E[e^{beta X} 1{X<0}] - Phi(-a). For small s the two
@@ -243,10 +244,14 @@ func (m *momentSum) add(from, to, scale float64, d func(z float64) float64) {
 	length := math.Abs(to - from)
 	for done, width := 0.0, scale; done < length; width *= 2 {
 		step := min(width, 1.5, length-done)
+		var z, phi [16]float64
+		for i, x := range nodes {
+			z[i] = from + sign*(done+0.5*step*(1+x))
+		}
+		vec.DensityTo(phi[:], z[:])
 		for i, weight := range weights {
-			z := from + sign*(done+0.5*step*(1+nodes[i]))
-			dz := d(z)
-			w := 0.5 * step * weight * special.Density(z) * dz
+			dz := d(z[i])
+			w := 0.5 * step * weight * phi[i] * dz
 			m.first += w
 			m.second += w * dz
 		}

@@ -3,6 +3,8 @@ package activation
 import (
 	"math"
 	"slices"
+
+	"github.com/covprop/covprop/internal/vec"
 )
 
 // An integrand is a function of a standard normal variable.
@@ -137,12 +139,17 @@ func (r *panels) add(lo, hi float64) {
 func (r *panels) evaluate(i int) {
 	p := r.list[i]
 	half, mid := 0.5*(p.hi-p.lo), 0.5*(p.hi+p.lo)
+	var exponents, roots [kronrodNodes]float64
+	for j, x := range kronrodX {
+		y := 0.5 * (mid + half*x)
+		exponents[j] = -y * y
+	}
+	vec.ExpTo(roots[:], exponents[:])
 	for j, x := range kronrodX {
 		n := i*kronrodNodes + j
 		z := mid + half*x
 		y := 0.5 * z
-		root := math.Exp(-y * y)
-		root -= root * math.FMA(y, y, -y*y) // the rounding of y^2
+		root := roots[j] - roots[j]*math.FMA(y, y, exponents[j]) // less the rounding of y^2
 		d, size := r.f.at(z)
 		r.z[n], r.root[n], r.w[n] = z, root, half*kronrodW[j]*densityScale*root*root
 		r.d[n], r.size[n] = d/r.unit, size/r.unit
