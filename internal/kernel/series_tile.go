@@ -111,15 +111,22 @@ func (w *seriesTile) push(level, v int) {
 // computes those keeps their bound.
 func (j *seriesJob[T]) setAside(w *seriesTile, a seriesArea, v int, lanesOf uint64) {
 	row, col := a.i0+v/tileVectors, a.j0+v%tileVectors*lanes
+	rho := (*[lanes]float64)(w.rho[v*lanes:])
+	if j.s.Hard != nil {
+		n := len(w.hard)
+		w.hard = slices.Grow(w.hard, lanes)[:n+bits.OnesCount64(lanesOf)]
+		for ; lanesOf != 0; lanesOf &= lanesOf - 1 {
+			k := bits.TrailingZeros64(lanesOf)
+			p := &w.hard[n]
+			p.I, p.J, p.Rho = row, col+k, rho[k%lanes]
+			n++
+		}
+		return
+	}
 	for ; lanesOf != 0; lanesOf &= lanesOf - 1 {
 		k := bits.TrailingZeros64(lanesOf)
-		rho := w.rho[v*lanes+k]
-		if j.s.Hard != nil {
-			w.hard = append(w.hard, HardPair{I: row, J: col + k, Rho: rho})
-			continue
-		}
 		t := levels[lastLevel].tail
-		b := remainder(math.Abs(rho), MaxOrder, j.s.F.Tail[t*j.s.F.N+row], j.s.G.Tail[t*j.s.G.N+col+k])
+		b := remainder(math.Abs(rho[k]), MaxOrder, j.s.F.Tail[t*j.s.F.N+row], j.s.G.Tail[t*j.s.G.N+col+k])
 		w.bound[k] = max(w.bound[k], b)
 	}
 }
