@@ -62,7 +62,7 @@ func MarginalsTo(acts []Activation, b *Batch) (done uint64) {
 	} else {
 		for lo := 0; lo < n; {
 			hi := lo + 1
-			for hi < n && acts[hi] == acts[lo] {
+			for hi < n && same(acts[hi], acts[lo]) {
 				hi++
 			}
 			done |= b.split(acts[lo], lo, hi)
@@ -80,6 +80,14 @@ func MarginalsTo(acts []Activation, b *Batch) (done uint64) {
 	}
 	b.coefficients(n)
 	return done
+}
+
+// same reports whether a and b are one piecewise activation. Others it does not
+// compare: a user's own may be of a type that cannot be.
+func same(a, b Activation) bool {
+	g, ok := a.(piecewise)
+	h, is := b.(piecewise)
+	return ok && is && g == h
 }
 
 // pieces are the linear pieces of an activation, value + slope x. linear says
@@ -113,7 +121,7 @@ func piecesOf(a Activation) (p pieces) {
 // A unit is on the right of a knot where the difference has no sign, which
 // chooses the piece and the side of the tail in one, without a branch.
 func (b *Batch) split(a Activation, lo, hi int) (done uint64) {
-	if a != b.last {
+	if !same(a, b.last) {
 		b.pieces, b.last = piecesOf(a), a
 	}
 	p := &b.pieces

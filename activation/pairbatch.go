@@ -47,7 +47,7 @@ func (b *Bends) Set(acts []Activation, mu, sigma, sd []float64) {
 	for lo := 0; lo < n; lo += BatchSize {
 		hi := min(n, lo+BatchSize)
 		for i := lo; i < hi; i++ {
-			if i == 0 || len(acts) > 1 && acts[i] != acts[i-1] {
+			if i == 0 || len(acts) > 1 && !same(acts[i], acts[i-1]) {
 				bend = piecesOf(acts[i])
 			}
 			b.units[i].set(&bend, mu[i], sigma[i], sd[i])

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -25,8 +26,8 @@ func (n *Network) PropagateBatch(ctx context.Context, dst []covprop.Result, in [
 	if len(dst) != len(in) {
 		return &covprop.InputError{What: "batch", Err: fmt.Errorf("has %d inputs and %d results", len(in), len(dst))}
 	}
-	if len(in) == 0 {
-		return n.checkOptions()
+	if err := n.checkOptions(); err != nil || len(in) == 0 {
+		return err
 	}
 	o := n.opts
 	o.Threads, o.Progress = 1, nil
@@ -77,11 +78,11 @@ func (b *batch) work(ctx context.Context) {
 			return
 		}
 		err := b.net.PropagateTo(ctx, &b.dst[i], b.in[i], ws)
-		b.finish(ctx, i, err)
+		b.finish(i, err)
 	}
 }
 
-func (b *batch) finish(ctx context.Context, i int, err error) {
+func (b *batch) finish(i int, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.done++
@@ -93,7 +94,8 @@ func (b *batch) finish(ctx context.Context, i int, err error) {
 	}
 	b.next.Store(int64(len(b.in)))
 	b.failed, b.err = i, err
-	if ctx.Err() == nil {
+	var memory *covprop.MemoryError
+	if !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) && !errors.As(err, &memory) {
 		b.err = fmt.Errorf("input %d of the batch: %w", i, err)
 	}
 }

@@ -87,6 +87,9 @@ func TestBatchErrors(t *testing.T) {
 // TestNoAllocations: in steady state a chain allocates nothing, whether its
 // plan is made for a dense or a diagonal input.
 func TestNoAllocations(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector, which runs with -short, drops pooled memory")
+	}
 	rng := rand.New(rand.NewPCG(4, 3))
 	net := mlp(rng, 5, 30, 70, 3).With(graph.Options{Threads: 1})
 	for _, diagonal := range []bool{false, true} {

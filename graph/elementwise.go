@@ -53,7 +53,10 @@ func (r *run) elementwise(s *step) error {
 		if a, err = r.round32(block{n: len(v), diagonal: true, v: v}); err != nil {
 			return r.nodeError(d, err)
 		}
-		acc[p] = acc[p].And(a)
+		series := acc[p]
+		if acc[p] = series.And(a); series.Bound > a.Bound {
+			acc[p].Reason = series.Reason + ", " + a.Reason
+		}
 	}
 	for p, k := range s.nodes {
 		r.ws.keep(r.nodes[k].out, outs[p])

@@ -17,7 +17,7 @@ const panelFloats = 1 << 18
 // mulTo computes dst = G src, or dst += G src if add is set.
 func (r *run) mulTo(g layer.Gain, dst, src matrix, add bool) error {
 	if r.dry {
-		r.planPanel(dst, dst.Rows+src.Rows)
+		r.planPanel(src.Cols, dst.Rows+src.Rows)
 		return nil
 	}
 	if !dst.is32() {
@@ -37,7 +37,7 @@ func (r *run) mulTo(g layer.Gain, dst, src matrix, add bool) error {
 // mulTransTo computes dst = src G', or dst += src G' if add is set.
 func (r *run) mulTransTo(g layer.Gain, dst, src matrix, add bool) error {
 	if r.dry {
-		r.planPanel(dst, dst.Cols+src.Cols)
+		r.planPanel(src.Rows, dst.Cols+src.Cols)
 		return nil
 	}
 	if !dst.is32() {
@@ -58,7 +58,7 @@ func (r *run) mulTransTo(g layer.Gain, dst, src matrix, add bool) error {
 // symmetric.
 func (r *run) sandwichTo(a layer.Matrix, dst, src matrix) error {
 	if r.dry {
-		r.planPanel(dst, dst.Cols+src.Cols)
+		r.planPanel(src.Rows, dst.Cols+src.Cols)
 		return nil
 	}
 	if !dst.is32() {
@@ -86,16 +86,16 @@ func (r *run) mulDiagTo(t Tensor, a layer.Matrix, dst matrix, v []float64) {
 	r.ws.arena.release(place)
 }
 
-// planPanel notes the memory that panels of lines of the given length need.
-func (r *run) planPanel(dst matrix, line int) {
+// planPanel notes the memory that panels of so many lines of the given length
+// need.
+func (r *run) planPanel(lines, length int) {
 	if r.ws.narrow {
-		r.ws.panelFloats = max(r.ws.panelFloats, panelSize(line))
+		r.ws.panelFloats = max(r.ws.panelFloats, min(lines, panelLines(length))*length)
 	}
 }
 
-// panelSize is the length of the scratch for panels with lines of the given
-// length: as many as fit.
-func panelSize(line int) int { return max(1, panelFloats/max(1, line)) * line }
+// panelLines is the number of lines of the given length in a panel.
+func panelLines(length int) int { return max(1, panelFloats/max(1, length)) }
 
 // panels calls f for panels of n of the given number of lines, from line i on,
 // with scratch for n lines of the given length.
@@ -103,7 +103,7 @@ func (r *run) panels(lines, length int, f func(work []float64, i, n int) error) 
 	if len(r.ws.panel) < r.ws.panelFloats {
 		r.ws.panel = make([]float64, r.ws.panelFloats)
 	}
-	step := max(1, panelFloats/max(1, length))
+	step := panelLines(length)
 	for i := 0; i < lines; i += step {
 		if err := r.ctx.Err(); err != nil {
 			return err

@@ -50,7 +50,7 @@ type graph struct {
 type Options struct {
 	// Tol is the error allowed in each covariance of an activation, relative
 	// to the product of the two standard deviations. Zero means
-	// layer.DefaultTol.
+	// layer.DefaultTol, and 2^-23 with a Precision of 32.
 	Tol float64
 	// Order, if positive, cuts the series off after that many terms instead;
 	// the variances stay exact. Tol is not used then.
@@ -62,9 +62,11 @@ type Options struct {
 	// KeepInput adds the covariance between outputs and inputs to the result.
 	KeepInput bool
 	// Precision is the number of bits in which covariances are stored, 64 or
-	// 32; zero means 64. With 32 they take half the memory, and every node
-	// says what that costs; one whose variances would keep no digits is an
-	// error. Means and variances of activations stay in float64.
+	// 32; zero means 64. With 32 they take half the memory. Every node says
+	// what that costs, given what it gets: the estimates are not passed on, so
+	// a chain of differences may lose more than any of its nodes states. A
+	// node that cancels to less than two digits is an error. Means and
+	// variances of activations stay in float64.
 	Precision int
 	// Strict makes it an error to linearise a node that has no better rule.
 	Strict bool

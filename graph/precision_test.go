@@ -85,8 +85,8 @@ func TestPrecision32Memory(t *testing.T) {
 }
 
 // TestPrecision32Refused: a difference of two elements that agree in all but
-// the seventh digit has no digits in float32, and a variance of 1e50 no
-// number. A small one says what it loses.
+// the seventh digit has no digits in float32. A small variance says what it
+// loses.
 func TestPrecision32Refused(t *testing.T) {
 	b := builder{graph.NewBuilder()}
 	x := b.input(2)
@@ -102,7 +102,6 @@ func TestPrecision32Refused(t *testing.T) {
 		want   string
 	}{
 		{1 - 1e-7, 1, "--precision 64"},
-		{0, 1e50, "overflow float32"},
 	} {
 		_, err := run(c.rho, c.v)
 		var model *covprop.ModelError
@@ -119,5 +118,32 @@ func TestPrecision32Refused(t *testing.T) {
 	}
 	if _, err := net.With(graph.Options{Precision: 16}).Propagate(context.Background(), covprop.Gaussian{Mean: []float64{1, 2}, Cov: covprop.Diagonal{1, 1}}); err == nil {
 		t.Error("a precision of 16 bits was accepted")
+	}
+}
+
+// TestPrecision32Input: a dense input covariance is rounded like any other:
+// what is too large is refused, what is too small is stated, and an output that
+// is the input is not exact.
+func TestPrecision32Input(t *testing.T) {
+	b := builder{graph.NewBuilder()}
+	x := b.input(2)
+	net := b.build(x).With(graph.Options{Precision: 32})
+	run := func(v float64) (covprop.Result, error) {
+		cov := must(covprop.NewDense(2, []float64{v, 0, 0, v}))
+		return net.Propagate(context.Background(), covprop.Gaussian{Mean: []float64{1, 2}, Cov: cov})
+	}
+	var input *covprop.InputError
+	if _, err := run(1e50); !errors.As(err, &input) || !strings.Contains(err.Error(), "--precision 64") {
+		t.Errorf("a variance of 1e50: %v", err)
+	}
+	for _, c := range []struct{ v, bound float64 }{{.1, 0x1p-23}, {1e-50, 1}} {
+		res, err := run(c.v)
+		if a := res.Accuracy; err != nil || a.Status != covprop.Approximate || a.Bound != c.bound {
+			t.Errorf("a variance of %v: %+v, %v", c.v, a, err)
+		}
+	}
+	small := mlp(rand.New(rand.NewPCG(1, 1)), 5, 50, 50, 3)
+	if wide, narrow := small.PeakBytes(), small.With(graph.Options{Precision: 32}).PeakBytes(); narrow > 2*wide {
+		t.Errorf("a small network takes %d bytes in float32, %d in float64", narrow, wide)
 	}
 }

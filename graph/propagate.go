@@ -116,7 +116,8 @@ func (n *Network) plan(ctx context.Context, ws *Workspace, diagonal bool) error 
 }
 
 // peak is the memory of a planned run: the arena, what is known of its blocks,
-// the result and the moments of activations. Units whose pairs need a longer series take 4 KiB more each.
+// the result, the moments of activations and panels. Units whose pairs need a
+// longer series take 4 KiB more each.
 func (n *Network) peak(ws *Workspace) int64 {
 	peak := 8*int64(ws.arena.top) + crossBytes*int64(ws.crosses) + n.resultBytes(n.outputDim)
 	if n.opts.KeepInput {
@@ -189,15 +190,18 @@ type run struct {
 	dst   *covprop.Result
 	dry   bool
 
-	closure bool // a nonlinear node had an input or a neighbour that is not Gaussian
-	dropped bool // covariances were ignored
+	input   covprop.Accuracy // what float32 costs the input's covariance
+	closure bool             // a nonlinear node had an input or a neighbour that is not Gaussian
+	dropped bool             // covariances were ignored
 }
 
 // run propagates in, whose covariance is diagonal or dense; in is nil in a dry
 // run.
 func (r *run) run(in *covprop.Gaussian, diagonal bool) error {
 	r.ws.reset(len(r.tensors), r.opts.Precision == 32, r.dry)
-	r.load(in, diagonal)
+	if err := r.load(in, diagonal); err != nil {
+		return err
+	}
 	if !r.dry {
 		r.dst.Nodes = r.dst.Nodes[:0]
 	}
@@ -246,7 +250,7 @@ func (g *graph) nodesInSteps() (n int) {
 
 // load makes the input tensors live. Their covariances are views of the
 // caller's, or copies where the type differs.
-func (r *run) load(in *covprop.Gaussian, diagonal bool) {
+func (r *run) load(in *covprop.Gaussian, diagonal bool) error {
 	for i, info := range r.inputs {
 		t := r.inputTensors[i]
 		r.ws.keep(t, live{})
@@ -260,6 +264,14 @@ func (r *run) load(in *covprop.Gaussian, diagonal bool) {
 		if r.dry {
 			continue
 		}
+		if l.cov.m.is32() {
+			wide := matrixOf(in.Cov.(*covprop.Dense).RawMatrix()).view(info.Offset, info.Offset, info.Len, info.Len)
+			acc, err := r.round32(block{n: info.Len, m: wide})
+			if err != nil {
+				return &covprop.InputError{What: "covariance", Err: fmt.Errorf("does not fit float32: %w", err)}
+			}
+			r.input = r.input.And(acc)
+		}
 		l.mean = in.Mean[info.Offset : info.Offset+info.Len]
 		for k := range l.cov.v {
 			l.cov.v[k] = in.Cov.At(info.Offset+k, info.Offset+k)
@@ -267,10 +279,10 @@ func (r *run) load(in *covprop.Gaussian, diagonal bool) {
 	}
 	if r.opts.Diagonal {
 		r.dropped = !diagonal && r.inputDim > 1
-		return
+		return nil
 	}
 	if diagonal {
-		return
+		return nil
 	}
 	for i := range r.inputs {
 		for j := range i {
@@ -279,6 +291,7 @@ func (r *run) load(in *covprop.Gaussian, diagonal bool) {
 			r.ws.setCovariance(c)
 		}
 	}
+	return nil
 }
 
 // loadBlock returns the covariance between inputs i and j.

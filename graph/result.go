@@ -68,7 +68,7 @@ const ignored = "covariances ignored"
 // overall is the accuracy of the worst node, approximate if the run rests on
 // the Gaussian closure or ignored covariances.
 func (r *run) overall() covprop.Accuracy {
-	var acc covprop.Accuracy
+	acc := r.input
 	for _, n := range r.dst.Nodes {
 		acc = acc.And(n.Accuracy)
 	}

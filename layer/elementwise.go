@@ -45,7 +45,7 @@ func (e *Elementwise) Activation(i int) activation.Activation {
 func (e *Elementwise) Name() string {
 	name := e.acts[0].Name()
 	for _, a := range e.acts {
-		if a != e.acts[0] {
+		if a.Name() != name {
 			return name + "..."
 		}
 	}
@@ -88,10 +88,7 @@ func (e *Elementwise) DerivativeTo(dst, x []float64) {
 // because of the series unless that ends.
 func (e *Elementwise) Exactness() covprop.Accuracy {
 	var acc covprop.Accuracy
-	for i, a := range e.acts {
-		if i > 0 && a == e.acts[i-1] {
-			continue
-		}
+	for _, a := range e.acts {
 		if _, ok := activation.Degree(a); !ok {
 			acc = acc.And(covprop.CertifiedBy(DefaultTol, truncation))
 		}

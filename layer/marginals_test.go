@@ -199,3 +199,50 @@ func BenchmarkMoments(b *testing.B) {
 		}
 	}
 }
+
+// uncomparable is a user's own activation of a type that == panics on.
+type uncomparable struct {
+	activation.Activation
+	_ []int
+}
+
+// TestUncomparable: such an activation is as good as any other, on its own and
+// among others, in memory that is used again.
+func TestUncomparable(t *testing.T) {
+	const n = 80
+	own := uncomparable{Activation: activation.ReLU()}
+	mixed := make([]activation.Activation, n)
+	for i := range mixed {
+		mixed[i] = activation.Tanh()
+		if i%3 == 0 {
+			mixed[i] = own
+		}
+	}
+	mu, v := make([]float64, n), make([]float64, n)
+	for i := range v {
+		mu[i], v[i] = float64(i%7)-3, 1
+	}
+	for _, acts := range [][]activation.Activation{{own}, mixed} {
+		rule, err := layer.NewElementwise(acts, n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var m layer.Moments
+		for _, threads := range []int{1, 1, 2} {
+			if err := rule.MomentsTo(context.Background(), &m, mu, v, true, layer.Options{Threads: threads}); err != nil {
+				t.Fatal(err)
+			}
+			cov := blas64.General{Rows: n, Cols: n, Stride: n, Data: make([]float64, n*n)}
+			for i := range n {
+				for j := range n {
+					cov.Data[i*n+j] = .5
+				}
+			}
+			if _, err := layer.CovarianceTo(context.Background(), cov, cov, &m, &m, true, layer.Options{Threads: threads}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		rule.Exactness()
+		rule.Name()
+	}
+}
