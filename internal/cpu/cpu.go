@@ -17,7 +17,7 @@ import (
 type ISA int32
 
 // The instruction sets. AVX2 stands for AVX2 with FMA, AVX512 for the
-// foundation with the DQ, BW and VL extensions.
+// foundation with the DQ, BW and VL extensions, and BMI2.
 const (
 	Generic ISA = iota
 	AVX2

@@ -11,7 +11,7 @@ func detect() ISA {
 	switch {
 	case !x.HasAVX2 || !x.HasFMA:
 		return Generic
-	case x.HasAVX512F && x.HasAVX512DQ && x.HasAVX512BW && x.HasAVX512VL:
+	case x.HasAVX512F && x.HasAVX512DQ && x.HasAVX512BW && x.HasAVX512VL && x.HasBMI2:
 		return AVX512
 	}
 	return AVX2
