@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"slices"
 	"unsafe"
 )
 
@@ -35,6 +36,9 @@ func TapsTo(y, x, w Lanes, at []int, depth, rows, lanes int) {
 	}
 	full := (lanes + LaneStep - 1) / LaneStep * LaneStep
 	_, _ = y.Data[(rows-1)*y.Stride+full-1], w.Data[(len(at)*depth-1)*w.Stride+rows-1]
+	if last := slices.Max(at); last >= 0 {
+		_ = x.Data[((last+1)*depth-1)*x.Stride+full-1]
+	}
 	if !tapsVectors(y, x, w, at, depth, rows, lanes) {
 		tapsPlain(y, x, w, at, depth, rows, lanes)
 	}

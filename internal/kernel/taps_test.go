@@ -125,6 +125,20 @@ func TestTapsSpecial(t *testing.T) {
 	})
 }
 
+// TestTapsShape: a tap beyond the end of x panics, and reads nothing.
+func TestTapsShape(t *testing.T) {
+	eachISA(t, func(t *testing.T) {
+		c := newTapsCase(rand.New(rand.NewPCG(5, 6)), 3, 2, 4, 20)
+		c.at = []int{-1, len(c.x.Data)/(c.depth*c.x.Stride) + 1}
+		defer func() {
+			if recover() == nil {
+				t.Error("no panic")
+			}
+		}()
+		TapsTo(c.y, c.x, c.w, c.at, c.depth, c.rows, 20)
+	})
+}
+
 // TestTransposeTo compares with the definition, guards included.
 func TestTransposeTo(t *testing.T) {
 	eachISA(t, func(t *testing.T) {
