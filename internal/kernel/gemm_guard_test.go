@@ -3,7 +3,6 @@
 package kernel
 
 import (
-	"syscall"
 	"testing"
 	"unsafe"
 )
@@ -17,21 +16,12 @@ func TestPastTheEnd(t *testing.T) {
 
 func pastTheEnd[T float](t *testing.T, f format[T]) {
 	var pages [3][]byte
-	size := 4 * syscall.Getpagesize()
 	for i := range pages {
-		p, err := syscall.Mmap(-1, 0, size+syscall.Getpagesize(), syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = syscall.Munmap(p) }()
-		if err := syscall.Mprotect(p[size:], syscall.PROT_NONE); err != nil {
-			t.Fatal(err)
-		}
-		pages[i] = p[:size]
+		pages[i] = beforeGuard(t, 4)
 	}
 	last := func(i, rows, cols int) matrix[T] {
 		n := rows * cols
-		end := unsafe.Pointer(unsafe.SliceData(pages[i][size-n*int(unsafe.Sizeof(T(0))):]))
+		end := unsafe.Pointer(unsafe.SliceData(pages[i][len(pages[i])-n*int(unsafe.Sizeof(T(0))):]))
 		return matrix[T]{rows, cols, cols, unsafe.Slice((*T)(end), n)}
 	}
 	for _, m := range []int{1, 3, 6, 7, 14, 17} {
