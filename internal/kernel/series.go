@@ -17,7 +17,7 @@ const MaxOrder = 64
 // output standard deviation, and their tails.
 type Units struct {
 	N    int
-	K    int       // highest order held
+	K    int       // highest order held, at least what a Series needs: its Order, or MaxOrder
 	Mu   []float64 // (n) input means
 	In   []float64 // (n) input standard deviations
 	Out  []float64 // (n) output standard deviations
@@ -51,8 +51,8 @@ type Series struct {
 
 // HardPairs computes covariances that the series is too slow for.
 type HardPairs interface {
-	// CovariancesTo sets Cov and Bound of every pair; there are at most
-	// HardBatch.
+	// CovariancesTo sets Cov and Bound of every pair, where it finds those of
+	// earlier ones; there are at most HardBatch.
 	CovariancesTo(ctx context.Context, pairs []HardPair) error
 }
 
@@ -72,8 +72,9 @@ type HardPair struct {
 // it, and returns the largest bound on an entry's error. excess is by how much
 // the largest correlation in c exceeds 1; it was taken as 1. Rounding can cause
 // that, and a c that is not positive semidefinite. An entry of c that is NaN
-// stays NaN, has no bound, and makes the excess NaN. A covariance below the
-// smallest normal number is written as 0.
+// stays NaN, has no bound, and makes the excess NaN, unless an input is
+// constant: its covariances are 0. A covariance below the smallest normal
+// number is written as 0.
 func (s *Series) Run(ctx context.Context, threads int, dst, c blas64.General) (bound, excess float64, err error) {
 	return runSeries(ctx, threads, s, of64(dst), of64(c))
 }
@@ -85,8 +86,8 @@ func (s *Series) Run32(ctx context.Context, threads int, dst, c blas32.General) 
 	return runSeries(ctx, threads, s, of32(dst), of32(c))
 }
 
-// Correlation returns c / (s1 s2), 0 where a standard deviation is 0.
-func Correlation(c, s1, s2 float64) float64 {
+// correlation returns c / (s1 s2), 0 where a standard deviation is 0.
+func correlation(c, s1, s2 float64) float64 {
 	if c == 0 || s1 == 0 || s2 == 0 {
 		return 0
 	}

@@ -16,7 +16,7 @@ func (j *seriesJob[T]) scaleGeneric(w *seriesTile, a seriesArea) {
 		rho := w.rho[i*seriesTileSize:][:ceilDiv(width, lanes)*lanes]
 		clear(rho)
 		for k, v := range c {
-			r := Correlation(float64(v), j.s.F.In[a.i0+i], j.s.G.In[a.j0+k])
+			r := correlation(float64(v), j.s.F.In[a.i0+i], j.s.G.In[a.j0+k])
 			w.top[0] = max(w.top[0], math.Float64bits(math.Abs(r)))
 			rho[k] = max(-1, min(1, r))
 		}

@@ -110,6 +110,13 @@ func runSeries[T float](ctx context.Context, threads int, s *Series, dst, c matr
 	if c.rows != s.F.N || c.cols != s.G.N || dst.rows != c.rows || dst.cols != c.cols || s.Symmetric && c.rows != c.cols {
 		panic(badShape)
 	}
+	order := s.Order
+	if order <= 0 {
+		order = MaxOrder
+	}
+	if s.F.K < order || s.G.K < order {
+		panic(badShape)
+	}
 	if err := ctx.Err(); err != nil {
 		return 0, 0, err
 	}

@@ -63,7 +63,7 @@ func geometric(rng *rand.Rand, n int) (*Units, []float64) {
 }
 
 func exact(f, g *Units, qf, qg []float64, i, j int, c float64) float64 {
-	x := max(-1, min(1, Correlation(c, f.In[i], g.In[j]))) * math.Sqrt(qf[i]*qg[j])
+	x := max(-1, min(1, correlation(c, f.In[i], g.In[j]))) * math.Sqrt(qf[i]*qg[j])
 	return f.Out[i] * g.Out[j] * math.Sqrt((1-qf[i])*(1-qg[j])/(qf[i]*qg[j])) * x / (1 - x)
 }
 
@@ -76,7 +76,7 @@ type exactPairs struct {
 func (e exactPairs) CovariancesTo(_ context.Context, pairs []HardPair) error {
 	for i := range pairs {
 		p := &pairs[i]
-		p.Cov = exact(e.f, e.g, e.qf, e.qg, p.I, p.J, p.Rho*e.f.In[p.I]*e.g.In[p.J])
+		p.Cov, p.Bound = exact(e.f, e.g, e.qf, e.qg, p.I, p.J, p.Rho*e.f.In[p.I]*e.g.In[p.J]), 0
 	}
 	return nil
 }
@@ -222,7 +222,7 @@ func fixedOrder[T float](t *testing.T) {
 		}
 		for i := range n {
 			for j := range n {
-				rho := max(-1, min(1, Correlation(float64(*c.at(i, j)), f.In[i], f.In[j])))
+				rho := max(-1, min(1, correlation(float64(*c.at(i, j)), f.In[i], f.In[j])))
 				want := 0.
 				for k := 1; k <= order; k++ {
 					want += math.Pow(rho, float64(k)) * f.H[(k-1)*n+i] * f.H[(k-1)*n+j]
@@ -285,7 +285,7 @@ func hardPairs[T float](t *testing.T) {
 				t.Fatalf("(%d,%d) came twice or from above the diagonal", p.I, p.J)
 			}
 			seen[[2]int{p.I, p.J}] = true
-			want := max(-1, min(1, Correlation(float64(*c.at(p.I, p.J)), f.In[p.I], g.In[p.J])))
+			want := max(-1, min(1, correlation(float64(*c.at(p.I, p.J)), f.In[p.I], g.In[p.J])))
 			if math.Abs(p.Rho-want) > 2*0x1p-52 {
 				t.Errorf("(%d,%d) has rho %v, want %v", p.I, p.J, p.Rho, want)
 			}
@@ -299,7 +299,7 @@ func hardPairs[T float](t *testing.T) {
 				if symmetric && j >= i {
 					continue
 				}
-				rho := min(1, math.Abs(Correlation(float64(*c.at(i, j)), f.In[i], g.In[j])))
+				rho := min(1, math.Abs(correlation(float64(*c.at(i, j)), f.In[i], g.In[j])))
 				b := math.Pow(rho, MaxOrder+1) * f.Tail[last*f.N+i] * g.Tail[last*g.N+j]
 				// Within 65 roundings of the limit either is right.
 				if near := math.Abs(b-tol) < 1e-13*tol; !near && (b > tol) != seen[[2]int{i, j}] {
@@ -326,7 +326,7 @@ func TestNobodyHard(t *testing.T) {
 		want, last := 0., len(Orders)-1
 		for i := range 40 {
 			for j := range 40 {
-				rho := min(1, math.Abs(Correlation(*src.at(i, j), f.In[i], f.In[j])))
+				rho := min(1, math.Abs(correlation(*src.at(i, j), f.In[i], f.In[j])))
 				want = max(want, math.Pow(rho, MaxOrder+1)*f.Tail[last*40+i]*f.Tail[last*40+j])
 				checkEntry(t, i, j, *c.at(i, j), exact(f, f, q, q, i, j, *src.at(i, j)), f.Out[i]*f.Out[j], bound)
 			}
@@ -461,6 +461,26 @@ func TestCorrelations(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestSeriesShapes: units with fewer coefficients than the series may need are
+// refused.
+func TestSeriesShapes(t *testing.T) {
+	rng := rand.New(rand.NewPCG(6, 6))
+	f, _ := geometric(rng, 9)
+	short := *f
+	short.K, short.H = 5, f.H[:5*9]
+	c := correlated[float64](rng, f, f)
+	for _, s := range []Series{{F: f, G: &short, Tol: 1e-3}, {F: &short, G: f, Tol: 1e-3}, {F: f, G: &short, Order: 6}} {
+		func() {
+			defer func() {
+				if recover() != badShape {
+					t.Errorf("order %d: no panic", s.Order)
+				}
+			}()
+			_, _, _ = cov(&s, context.Background(), 1, c.matrix, c.matrix)
+		}()
+	}
 }
 
 // TestSeriesErrors: an error of Hard or of the context ends the run and is
