@@ -1,10 +1,12 @@
 // Package kernel holds the dense loops that moment propagation spends its time
-// in: the products of W Sigma W' and the Hermite series over a covariance.
+// in: the products of W Sigma W', the taps of convolutions, the Hermite
+// coefficients of units, the series over a covariance, and the integrals for
+// the pairs that it is too slow for.
 //
-// Matrices are gonum's blas64.General, row by row. Shape misuse panics; a
-// cancelled context ends a long product early with its error. Work is cut
-// into tiles that do not depend on the number of threads, so results are the
-// same bit for bit for any number.
+// Matrices are gonum's General of blas64 or blas32, row by row, or Lanes. Shape
+// misuse panics; a cancelled context ends a long product or series early with
+// its error. Work is cut into tiles that do not depend on the number of threads,
+// so results are the same bit for bit for any number.
 package kernel
 
 import (
