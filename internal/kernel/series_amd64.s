@@ -248,9 +248,6 @@ row:
 lowVector:
 	XORL   AX, AX
 	VPANDQ (R15), Z1, Z8
-	VPXORQ Z10, Z10, Z10
-	VCMPPD $0x04, Z10, Z8, K1
-	VMAXPD Z8, Z12, K1, Z8
 	VMULPD Z8, Z8, Z9
 	VMULPD Z9, Z9, Z9
 	VMULPD (DX), Z8, Z10
@@ -780,10 +777,6 @@ row:
 lowVector:
 	XORL      AX, AX
 	VANDPD    (R15), Y1, Y8
-	VXORPD    Y10, Y10, Y10
-	VCMPPD    $0x04, Y10, Y8, Y11
-	VMAXPD    Y8, Y12, Y8
-	VANDPD    Y11, Y8, Y8
 	VMULPD    Y8, Y8, Y9
 	VMULPD    Y9, Y9, Y9
 	VMULPD    (DX), Y8, Y10
@@ -803,10 +796,6 @@ lowVector:
 	SHLL      $0x08, BX
 	ORL       BX, AX
 	VANDPD    32(R15), Y1, Y8
-	VXORPD    Y10, Y10, Y10
-	VCMPPD    $0x04, Y10, Y8, Y11
-	VMAXPD    Y8, Y12, Y8
-	VANDPD    Y11, Y8, Y8
 	VMULPD    Y8, Y8, Y9
 	VMULPD    Y9, Y9, Y9
 	VMULPD    32(DX), Y8, Y10

@@ -31,8 +31,9 @@ func (j *seriesJob[T]) scaleGeneric(w *seriesTile, a seriesArea) {
 // bound falls with the level, so a lane's largest that does is the one at the
 // level it needs. NaN fails nowhere.
 //
-// A |rho| below leastRho, 0 aside, is taken as that: the bound is below 1e-21
-// all the same, and powers that are no normal numbers are slow.
+// A |rho| below leastRho, 0 aside, is taken as that (by the assembly at the
+// higher levels only): the bound is below 1e-21 all the same, and powers that
+// are no normal numbers are slow.
 func (j *seriesJob[T]) testGeneric(w *seriesTile, a seriesArea) {
 	for i := range a.m {
 		r := &j.plan.rows[a.i0+i]

@@ -105,15 +105,19 @@ func (k tester) part(p, first, last int) {
 	r, q, t, ok := k.regs[8], k.regs[9], k.regs[10], k.regs[11]
 	if k.parts == 1 {
 		VPANDQ(Mem{Base: k.rhoAt}, k.abs(), r)
-		k.zero(t)
-		VCMPPD(Imm(notEqual), t, r, K1)
-		VMAXPD(r, k.least(), K1, r)
+		if first > 0 { // the powers of the low levels are normal numbers
+			k.zero(t)
+			VCMPPD(Imm(notEqual), t, r, K1)
+			VMAXPD(r, k.least(), K1, r)
+		}
 	} else {
 		VANDPD(Mem{Base: k.rhoAt, Disp: p * k.width()}, k.abs(), r)
-		k.zero(t)
-		VCMPPD(Imm(notEqual), t, r, ok)
-		VMAXPD(r, k.least(), r)
-		VANDPD(ok, r, r)
+		if first > 0 {
+			k.zero(t)
+			VCMPPD(Imm(notEqual), t, r, ok)
+			VMAXPD(r, k.least(), r)
+			VANDPD(ok, r, r)
+		}
 	}
 	VMULPD(r, r, q)
 	for l := range last {
