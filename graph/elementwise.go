@@ -53,6 +53,7 @@ func (r *run) elementwise(s *step) error {
 		if a, err = r.round32(block{n: len(v), diagonal: true, v: v}); err != nil {
 			return r.nodeError(d, err)
 		}
+		a = a.Worse(elementwiseLoss(&outs[p], &r.ws.live[d.in[0]], &r.ws.moments[p]))
 		series := acc[p]
 		if acc[p] = series.And(a); series.Bound > a.Bound {
 			acc[p].Reason = series.Reason + ", " + a.Reason
@@ -76,7 +77,7 @@ func (r *run) elementwise(s *step) error {
 // members.
 func (r *run) marginals(d *node, p int, shared bool, y *live) error {
 	n := r.tensors[d.out].n
-	y.mean, y.place = r.ws.vector(d.out, n)
+	*y = r.ws.values(d.out, n)
 	v, place := r.ws.vector(d.out, n) // the input's variances
 	defer r.ws.arena.release(place)
 	covariances := !r.opts.Diagonal && (shared || !r.ws.live[d.in[0]].cov.diagonal)

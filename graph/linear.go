@@ -16,8 +16,7 @@ import (
 // is overwritten where the matrices allow it, and the covariance with an input
 // that stays is also the first half of Cov(y).
 func (r *run) linear(d *node, rule layer.Linear, s *step) error {
-	y := live{}
-	y.mean, y.place = r.ws.vector(d.out, r.tensors[d.out].n)
+	y := r.ws.values(d.out, r.tensors[d.out].n)
 	before, place := r.variances(d)
 	var sum []float64
 	if r.ws.narrow {

@@ -63,10 +63,9 @@ type Options struct {
 	KeepInput bool
 	// Precision is the number of bits in which covariances are stored, 64 or
 	// 32; zero means 64. With 32 they take half the memory. Every node says
-	// what that costs, given what it gets: the estimates are not passed on, so
-	// a chain of differences may lose more than any of its nodes states. A
-	// node that cancels to less than two digits is an error. Means and
-	// variances of activations stay in float64.
+	// what that has cost so far, about; one that has less than two digits of a
+	// variance left is an error. Means and variances of activations stay in
+	// float64.
 	Precision int
 	// Strict makes it an error to linearise a node that has no better rule.
 	Strict bool

@@ -15,8 +15,7 @@ import (
 // Cov(x_i, u) (Stein 1981).
 func (r *run) nonlinear(d *node, rule layer.Nonlinear, s *step) error {
 	n := r.tensors[d.out].n
-	y := live{}
-	y.mean, y.place = r.ws.vector(d.out, n)
+	y := r.ws.values(d.out, n)
 	if r.opts.Diagonal {
 		y.cov = r.ws.diagonal(d.out, n)
 	} else {
@@ -79,7 +78,7 @@ func (r *run) moments(d *node, rule layer.Nonlinear, y *live, work []float64) (a
 		if err != nil {
 			return acc, nil, err
 		}
-		acc = acc.And(a)
+		acc = acc.And(a.Worse(r.nonlinearLoss(d, y, cov)))
 		y.cov.m.copyFrom(cov)
 	}
 	return acc, dst.Gain, y.check()

@@ -15,16 +15,18 @@ import (
 )
 
 // TestPrecision32 compares graphs of all kinds of rules with covariances in
-// float32 with the same in float64. Every node states what float32 costs its
-// variances; what reaches the outputs must be within the sum of that, which
-// the nodes after it may amplify: tenfold. Most graphs must not be refused.
+// float32 with the same in float64. Nodes pass on what float32 costs, and state
+// it with a margin of four; what reaches the outputs must be within ten times
+// the largest statement, as means and single covariances are not what is
+// stated, or 1e-3 where a nonlinear rule says that it does not know. Most graphs
+// must not be refused, and most statements must be small enough to test by.
 func TestPrecision32(t *testing.T) {
 	seeds := uint64(60)
 	if testing.Short() {
 		seeds = 6
 	}
 	ws := graph.NewWorkspace()
-	refused := 0
+	refused, large := 0, 0
 	for seed := range seeds {
 		rng := rand.New(rand.NewPCG(seed, 99))
 		net := richDAG(rng).network()
@@ -43,8 +45,12 @@ func TestPrecision32(t *testing.T) {
 		stated := 0x1p-22
 		for _, n := range got.Nodes {
 			if n.Status == covprop.Approximate && strings.Contains(n.Reason, "float32") {
-				stated += n.Bound
+				stated = max(stated, n.Bound)
 			}
+		}
+		if stated > 1e-4 {
+			large++
+			stated = min(stated, 1e-4)
 		}
 		for i, m := range want.Mean {
 			si := math.Sqrt(want.Cov.At(i, i))
@@ -68,7 +74,7 @@ func TestPrecision32(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d of %d refused", refused, seeds)
+	t.Logf("%d of %d refused, %d state more than 1e-4", refused, seeds, large)
 	if refused > int(seeds)/3 {
 		t.Errorf("%d of %d graphs were refused", refused, seeds)
 	}
@@ -136,7 +142,7 @@ func TestPrecision32Input(t *testing.T) {
 	if _, err := run(1e50); !errors.As(err, &input) || !strings.Contains(err.Error(), "--precision 64") {
 		t.Errorf("a variance of 1e50: %v", err)
 	}
-	for _, c := range []struct{ v, bound float64 }{{.1, 0x1p-23}, {1e-50, 1}} {
+	for _, c := range []struct{ v, bound float64 }{{.1, 0x1p-22}, {1e-50, 1}} {
 		res, err := run(c.v)
 		if a := res.Accuracy; err != nil || a.Status != covprop.Approximate || a.Bound != c.bound {
 			t.Errorf("a variance of %v: %+v, %v", c.v, a, err)
@@ -145,5 +151,39 @@ func TestPrecision32Input(t *testing.T) {
 	small := mlp(rand.New(rand.NewPCG(1, 1)), 5, 50, 50, 3)
 	if wide, narrow := small.PeakBytes(), small.With(graph.Options{Precision: 32}).PeakBytes(); narrow > 2*wide {
 		t.Errorf("a small network takes %d bytes in float32, %d in float64", narrow, wide)
+	}
+}
+
+// TestPrecision32Chain: (x1 - x2) - (x3 - x4) cancels a little in either step and
+// all in both. It is refused where that leaves nothing, and otherwise within
+// what is stated, which the first step alone does not say.
+func TestPrecision32Chain(t *testing.T) {
+	b := builder{graph.NewBuilder()}
+	x := b.input(4)
+	y := b.add("first", must(layer.NewAffine([]float64{1, -1, 0, 0, 0, 0, 1, -1}, nil, 2, 4, 1, 1)), x)
+	z := b.add("second", must(layer.NewAffine([]float64{1, -1}, nil, 1, 2, 1, 1)), y)
+	net := b.build(z)
+	refused := 0
+	for _, q := range []float64{1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 1e-1} {
+		cov, s := make([]float64, 16), []float64{.5, -.5, .5, -.5}
+		for i := range s {
+			for j := range s {
+				cov[4*i+j] = math.Pi/3 + q*s[i]*s[j]
+			}
+			cov[5*i] += q * q / 2
+		}
+		in := covprop.Gaussian{Mean: make([]float64, 4), Cov: must(covprop.NewDense(4, cov))}
+		want := must(net.Propagate(context.Background(), in)).Cov.At(0, 0)
+		res, err := net.With(graph.Options{Precision: 32}).Propagate(context.Background(), in)
+		if err != nil {
+			refused++
+			continue
+		}
+		if d := math.Abs(res.Cov.At(0, 0)/want - 1); d > res.Accuracy.Bound {
+			t.Errorf("q %v: the variance is off by %v of itself, and %v is stated", q, d, res.Accuracy.Bound)
+		}
+	}
+	if refused < 2 || refused == 6 {
+		t.Errorf("%d of 6 refused", refused)
 	}
 }

@@ -261,16 +261,23 @@ func (r *run) load(in *covprop.Gaussian, diagonal bool) error {
 			l.cov = block{n: info.Len}
 			l.cov.m, l.cov.place = r.loadBlock(in, i, i)
 		}
+		if r.ws.narrow {
+			l.loss, l.place = r.ws.vector(t, info.Len)
+		}
 		if r.dry {
 			continue
 		}
+		clear(l.loss)
 		if l.cov.m.is32() {
 			wide := matrixOf(in.Cov.(*covprop.Dense).RawMatrix()).view(info.Offset, info.Offset, info.Len, info.Len)
 			acc, err := r.round32(block{n: info.Len, m: wide})
 			if err != nil {
 				return &covprop.InputError{What: "covariance", Err: fmt.Errorf("does not fit float32: %w", err)}
 			}
-			r.input = r.input.And(acc)
+			for k := range l.loss {
+				l.loss[k] = half32 * wide.at(k, k)
+			}
+			r.input = r.input.And(acc.Worse(l.stated(block{n: info.Len, m: wide})))
 		}
 		l.mean = in.Mean[info.Offset : info.Offset+info.Len]
 		for k := range l.cov.v {

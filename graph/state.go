@@ -50,8 +50,11 @@ func (b *block) fill(dst matrix) {
 // live is the state of one tensor that is still needed.
 type live struct {
 	mean  []float64
-	place span // of mean
-	cov   block
+	place span // of mean and loss
+	// loss, in a float32 run, is about the error of each variance, one standard
+	// deviation of it: see precision.go.
+	loss []float64
+	cov  block
 	// nonGaussian says that the tensor lies downstream of a nonlinear node
 	// with an uncertain input.
 	nonGaussian bool
@@ -167,6 +170,20 @@ func (w *Workspace) matrix(t Tensor, r, c int) (matrix, span) {
 func (w *Workspace) wide(t Tensor, r, c int) (matrix, span) {
 	p := w.alloc(t, r*c)
 	return matrix{Rows: r, Cols: c, Stride: c, f64: w.arena.slice(p, r*c)}, p
+}
+
+// values allocates the mean of n elements, and the losses, of tensor t.
+func (w *Workspace) values(t Tensor, n int) (l live) {
+	if !w.narrow {
+		l.mean, l.place = w.vector(t, n)
+		return l
+	}
+	v, place := w.vector(t, 2*n)
+	if l.place = place; v != nil {
+		l.mean, l.loss = v[:n:n], v[n:]
+		clear(l.loss)
+	}
+	return l
 }
 
 // keep makes l the state of tensor t.
