@@ -1,6 +1,9 @@
 package covprop
 
-import "gonum.org/v1/gonum/mat"
+import (
+	"gonum.org/v1/gonum/blas/blas64"
+	"gonum.org/v1/gonum/mat"
+)
 
 // A Func is a deterministic function from vectors to vectors: what the
 // baselines sample and differentiate. A network is one; so is a user's own
@@ -11,6 +14,16 @@ type Func interface {
 	// EvalTo writes f(x) to dst. dst has length OutputDim and does not
 	// overlap x, which has length InputDim and must not be changed.
 	EvalTo(dst, x []float64) error
+}
+
+// A BatchFunc is a Func that evaluates many points together, which is faster:
+// a matrix product in place of many products with vectors.
+type BatchFunc interface {
+	Func
+	// EvalBatchTo writes f of column j of x to column j of dst, for every j.
+	// dst is OutputDim x B and x InputDim x B; they do not overlap, and x must
+	// not be changed.
+	EvalBatchTo(dst, x blas64.General) error
 }
 
 // A Differentiable is a Func with an exact Jacobian. Where a function has a

@@ -35,6 +35,9 @@ type Result struct {
 	// InputCov, (outputs, inputs), is the covariance Cov(y, x) between the
 	// outputs and the input vector; nil unless it was asked for.
 	InputCov *mat.Dense
+	// Audit compares the moments with samples; nil unless the result was
+	// audited.
+	Audit *Audit
 }
 
 // An Output names elements Offset to Offset+Len-1 of the result's vector.
