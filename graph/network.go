@@ -43,6 +43,7 @@ type graph struct {
 	steps               []step
 	evals               *sync.Pool // of *evaluation
 	workspaces          *sync.Pool // of *Workspace, for batches
+	evalPlan            func() *evalPlan
 }
 
 // Options choose how a Network propagates. The zero value is the default: the
@@ -138,6 +139,7 @@ func (n *graph) nodeError(d *node, err error) error {
 
 var (
 	_ covprop.Propagator     = (*Network)(nil)
+	_ covprop.BatchFunc      = (*Network)(nil)
 	_ covprop.Differentiable = (*Network)(nil)
 	_ covprop.OutputNamer    = (*Network)(nil)
 )

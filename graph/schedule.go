@@ -3,6 +3,7 @@ package graph
 import (
 	"container/heap"
 	"slices"
+	"sync"
 
 	"github.com/covprop/covprop/layer"
 )
@@ -68,6 +69,7 @@ func (g *graph) schedule() {
 	}
 	g.findDrops()
 	g.postpone()
+	g.evalPlan = sync.OnceValue(g.planEval)
 }
 
 // postpone moves linear nodes to right before their first use where that

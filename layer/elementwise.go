@@ -71,6 +71,10 @@ func (e *Elementwise) IsAffine() bool {
 
 // Forward implements Rule.
 func (e *Elementwise) Forward(dst []float64, x ...[]float64) {
+	if len(e.acts) == 1 {
+		activation.ApplyTo(e.acts[0], dst, x[0])
+		return
+	}
 	for i, v := range x[0] {
 		dst[i] = e.Activation(i).Apply(v)
 	}
