@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
+
+	"gonum.org/v1/gonum/blas/blas64"
 
 	"github.com/covprop/covprop"
-	"github.com/covprop/covprop/score"
 )
 
 type compareCmd struct {
@@ -18,15 +19,18 @@ type compareCmd struct {
 	inputFlags
 	Methods []string `default:"moment,diagonal,linear,unscented,montecarlo" placeholder:"LIST" help:"The methods, separated by commas (default: ${default})."`
 	methodFlags
-	Format string     `enum:"text,json" default:"text" help:"text or json (default: ${default})."`
-	Output outputFile `name:"output" short:"o" placeholder:"FILE" help:"Write the comparison to a .json file, too."`
+	TruthSamples *int       `placeholder:"N" help:"Number of samples of the truth (default: that of --samples)."`
+	Scales       []float64  `placeholder:"LIST" help:"Compare at several scales, such as 0.25,0.5,1,2: the standard deviations of the input are multiplied by each."`
+	Plot         outputFile `placeholder:"FILE" help:"Draw error against time for all methods in a .svg or .png file."`
+	Format       string     `enum:"text,json" default:"text" help:"text or json (default: ${default})."`
+	Output       outputFile `name:"output" short:"o" placeholder:"FILE" help:"Write the comparison to a .json file, too."`
 }
 
 // Help is shown below the flags' summary.
 func (c *compareCmd) Help() string {
-	return `The truth is Monte Carlo with --samples and --seed. The method montecarlo is a second run with the next seed, ` +
-		`so that its errors are those of sampling; a method cannot be seen to be better than that. ` +
-		`A method that fails is reported and the exit status is 1.`
+	return `The truth is Monte Carlo with --truth-samples, --sampler and --seed. The method montecarlo is a second run with ` +
+		`--samples and the next seed, so that its errors are those of sampling; no method can be seen to be better than the truth's own error. ` +
+		`A method that fails is reported and the exit status is 1. If the work is interrupted, what is done is shown and labelled partial.`
 }
 
 func (c *compareCmd) check() error {
@@ -47,23 +51,45 @@ func (c *compareCmd) check() error {
 	if err := c.methodFlags.check(c.Methods...); err != nil {
 		return err
 	}
+	if n := c.truthSamples(); n < 2 {
+		return usagef("--truth-samples must be at least 2, not %d", n)
+	}
+	for i, s := range c.Scales {
+		if !(s > 0) || math.IsInf(s, 1) {
+			return usagef("--scales: a scale must be positive and finite, not %v", s)
+		}
+		if slices.Contains(c.Scales[:i], s) {
+			return usagef("--scales lists %v twice", s)
+		}
+	}
+	if err := c.Plot.checkAs("--plot", ".svg", ".png"); err != nil {
+		return err
+	}
 	return c.Output.check(".json")
 }
 
-// A trial is one method's result beside the truth.
-type trial struct {
-	method  string
-	res     covprop.Result
-	elapsed time.Duration
-	err     error // why there is no result
-	scores  []scores
+// truthSamples returns the number of samples of the truth.
+func (c *compareCmd) truthSamples() int {
+	if c.TruthSamples == nil {
+		return c.Samples
+	}
+	return *c.TruthSamples
 }
 
-// scores are the errors of one output. Each is nil, and has a reason, if it
-// has no meaning.
-type scores struct {
-	meanStd, meanSE, cov, kl             *float64
-	meanStdWhy, meanSEWhy, covWhy, klWhy string
+// scales returns the scales of the input, 1 if there are no others.
+func (c *compareCmd) scales() []float64 {
+	if len(c.Scales) == 0 {
+		return []float64{1}
+	}
+	return c.Scales
+}
+
+// A comparison is what was found at one scale of the input.
+type comparison struct {
+	scale  float64
+	truth  covprop.Result
+	err    error   // why there is no truth
+	trials []trial // those that are done, in the order of --methods
 }
 
 func (c *compareCmd) Run(e *env) error {
@@ -74,43 +100,129 @@ func (c *compareCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	t := task{model: c.Model, method: monteCarlo, seed: c.Seed, net: net, in: in, flags: &c.methodFlags}
-	truth, _, err := t.run(e, "truth")
-	if err != nil {
-		return err
-	}
-	t.seed = nextSeed(c.Seed)
-	var trials []trial
-	for _, m := range c.Methods {
-		t.method = m
-		tr := trial{method: m}
-		tr.res, tr.elapsed, tr.err = t.run(e, m)
-		if err := e.ctx.Err(); err != nil {
+	inputs := make([]covprop.Gaussian, len(c.scales()))
+	for i, s := range c.scales() {
+		if inputs[i], err = scaled(in, s); err != nil {
 			return err
 		}
-		if tr.err == nil {
-			tr.judge(&truth)
-		}
-		trials = append(trials, tr)
 	}
-	if err := c.write(e, &truth, trials); err != nil {
+	t := task{model: c.Model, net: net, flags: &c.methodFlags}
+	var done []comparison
+	for i, s := range c.scales() {
+		t.in = inputs[i]
+		r, ok := c.compare(e, t)
+		if r.scale = s; ok {
+			done = append(done, r)
+		}
+		if e.ctx.Err() != nil {
+			break
+		}
+	}
+	switch {
+	case len(done) == 0:
+		return errors.New("interrupted before anything was finished")
+	case len(c.Scales) == 0 && done[0].err != nil:
+		return done[0].err
+	}
+	if err := c.write(e, done); err != nil {
 		return err
 	}
-	return failures(trials)
+	return failures(e.ctx, done)
+}
+
+// scaled returns in with its standard deviations multiplied by s.
+func scaled(in covprop.Gaussian, s float64) (covprop.Gaussian, error) {
+	if s == 1 {
+		return in, nil
+	}
+	n := in.Dim()
+	for i := range n {
+		// smallest is the smallest variance that float64 holds to full accuracy.
+		const smallest = 0x1p-1022
+		v := in.Cov.At(i, i)
+		if w := v * s * s; v > 0 && (w < smallest || math.IsInf(w, 1)) {
+			return in, usagef("--scales: with the scale %v, the variance of input element %d, %v, leaves the range of float64", s, i, v)
+		}
+	}
+	out := covprop.Gaussian{Mean: in.Mean}
+	switch c := in.Cov.(type) {
+	case covprop.Diagonal:
+		d := make(covprop.Diagonal, n)
+		for i, v := range c {
+			d[i] = v * s * s
+		}
+		out.Cov = d
+	default:
+		data := make([]float64, n*n)
+		for i := range n {
+			for j := range n {
+				data[i*n+j] = c.At(i, j) * s * s
+			}
+		}
+		out.Cov = covprop.DenseOf(blas64.General{Rows: n, Cols: n, Stride: n, Data: data})
+	}
+	return out, nil
+}
+
+// compare compares the methods on t's input; ok is false if it was interrupted
+// before there was anything to judge.
+//
+// The methods that sample come after the truth, the others before it: so an
+// interruption, which most likely hits one of the long runs, leaves something
+// to judge and something to judge it by.
+func (c *compareCmd) compare(e *env, t task) (r comparison, ok bool) {
+	trials := make(map[string]trial)
+	run := func(samples bool) {
+		for _, m := range c.Methods {
+			if sampling(m) != samples || e.ctx.Err() != nil {
+				continue
+			}
+			t.method, t.seed, t.samples = m, nextSeed(c.Seed), c.Samples
+			tr := trial{method: m}
+			tr.res, tr.elapsed, tr.err = t.run(e, m)
+			if e.ctx.Err() == nil {
+				trials[m] = tr
+			}
+		}
+	}
+	run(false)
+	t.method, t.seed, t.samples = monteCarlo, c.Seed, c.truthSamples()
+	if r.truth, _, r.err = t.run(e, "truth"); r.err != nil {
+		return r, e.ctx.Err() == nil
+	}
+	run(true)
+	for _, m := range c.Methods {
+		if tr, done := trials[m]; done {
+			if tr.err == nil {
+				tr.judge(&r.truth)
+			}
+			r.trials = append(r.trials, tr)
+		}
+	}
+	return r, true
 }
 
 // nextSeed returns another seed, which is not 0.
 func nextSeed(seed uint64) uint64 { return max(seed+1, 1) }
 
-// failures returns an error if a method failed.
-func failures(trials []trial) error {
+// failures returns an error if the work was interrupted or a method failed.
+func failures(ctx context.Context, done []comparison) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	var failed []string
-	for _, t := range trials {
-		if errors.Is(t.err, context.Canceled) {
-			return t.err
+	for _, r := range done {
+		at := ""
+		if len(done) > 1 {
+			at = " at scale " + formatScale(r.scale)
 		}
-		if t.err != nil {
-			failed = append(failed, t.method+": "+t.err.Error())
+		if r.err != nil {
+			failed = append(failed, "the truth"+at+": "+r.err.Error())
+		}
+		for _, t := range r.trials {
+			if t.err != nil {
+				failed = append(failed, t.method+at+": "+t.err.Error())
+			}
 		}
 	}
 	if failed == nil {
@@ -119,31 +231,20 @@ func failures(trials []trial) error {
 	return errors.New("failed: " + strings.Join(failed, "; "))
 }
 
-// judge scores every output.
-func (t *trial) judge(truth *covprop.Result) {
-	for i, o := range truth.Outputs {
-		got, want := t.res.Output(i), truth.Output(i)
-		var s scores
-		s.meanStd, s.meanStdWhy = judged(score.MeanErrorStd(got.Mean, want))
-		s.meanSE, s.meanSEWhy = judged(score.MeanErrorSE(got.Mean, want.Mean, truth.StandardErrors.Mean[o.Offset:o.Offset+o.Len]))
-		s.cov, s.covWhy = judged(score.CovErrorFrobenius(got.Cov, want.Cov))
-		s.kl, s.klWhy = judged(score.KL(want, got))
-		t.scores = append(t.scores, s)
+func formatScale(s float64) string { return strconv.FormatFloat(s, 'g', -1, 64) }
+
+// write draws the plot, writes the file and prints the comparison.
+func (c *compareCmd) write(e *env, done []comparison) error {
+	if c.Plot != "" {
+		if err := c.plot(e, done); err != nil {
+			return err
+		}
 	}
-}
-
-// scoreWords puts the reasons of package score in the terms of a comparison.
-var scoreWords = strings.NewReplacer("score: ", "", "the first distribution", "the truth", "the second distribution", "the method's result")
-
-func judged(x float64, err error) (*float64, string) {
-	if err != nil {
-		return nil, scoreWords.Replace(err.Error())
+	partial := ""
+	if e.ctx.Err() != nil {
+		partial = c.partial(done)
 	}
-	return &x, ""
-}
-
-func (c *compareCmd) write(e *env, truth *covprop.Result, trials []trial) error {
-	full := c.json(trials)
+	full := c.json(done, partial != "")
 	if c.Output != "" {
 		if err := c.Output.writeJSON(full); err != nil {
 			return err
@@ -152,150 +253,19 @@ func (c *compareCmd) write(e *env, truth *covprop.Result, trials []trial) error 
 	if c.Format == "json" {
 		return e.printJSON(full)
 	}
-	return e.print(c.text(truth, trials))
+	return e.print(c.text(done, partial))
 }
 
-// compareJSON is what compare writes.
-type compareJSON struct {
-	Schema  int         `json:"schema"`
-	Model   string      `json:"model"`
-	Truth   truthJSON   `json:"truth"`
-	Methods []trialJSON `json:"methods"`
+// partial says what was done before the interruption.
+func (c *compareCmd) partial(done []comparison) string {
+	last := done[len(done)-1]
+	var methods []string
+	for _, t := range last.trials {
+		methods = append(methods, t.method)
+	}
+	s := fmt.Sprintf("interrupted after %s", strings.Join(methods, ", "))
+	if len(c.Scales) > 0 {
+		s += fmt.Sprintf(" at scale %s, which is number %d of %d", formatScale(last.scale), len(done), len(c.Scales))
+	}
+	return s
 }
-
-type truthJSON struct {
-	Method  string `json:"method"`
-	Samples int    `json:"samples"`
-	Seed    uint64 `json:"seed"`
-}
-
-// trialJSON is one method; Error says why it has no outputs.
-type trialJSON struct {
-	Method    string       `json:"method"`
-	Outputs   []scoredJSON `json:"outputs"`
-	ElapsedMS *float64     `json:"elapsed_ms"`
-	Error     string       `json:"error,omitempty"`
-}
-
-type scoredJSON struct {
-	Name              string    `json:"name"`
-	Mean              []float64 `json:"mean"`
-	Std               []float64 `json:"std"`
-	MeanErrorStd      *float64  `json:"mean_error_std"`
-	MeanErrorSE       *float64  `json:"mean_error_se"`
-	CovErrorFrobenius *float64  `json:"cov_error_frobenius"`
-	KLNats            *float64  `json:"kl_nats"`
-	MeanReason        string    `json:"mean_reason,omitempty"`
-	CovReason         string    `json:"cov_reason,omitempty"`
-	KLReason          string    `json:"kl_reason,omitempty"`
-}
-
-func (c *compareCmd) json(trials []trial) *compareJSON {
-	r := &compareJSON{
-		Schema: 1, Model: c.Model, Methods: []trialJSON{},
-		Truth: truthJSON{Method: monteCarlo, Samples: c.Samples, Seed: c.Seed},
-	}
-	for _, t := range trials {
-		j := trialJSON{Method: t.method, Outputs: []scoredJSON{}}
-		if t.err != nil {
-			j.Error = t.err.Error()
-			r.Methods = append(r.Methods, j)
-			continue
-		}
-		j.ElapsedMS = known(milliseconds(t.elapsed))
-		for i, s := range t.scores {
-			g := t.res.Output(i)
-			meanWhy := s.meanStdWhy
-			if meanWhy == "" {
-				meanWhy = s.meanSEWhy
-			}
-			j.Outputs = append(j.Outputs, scoredJSON{
-				Name: t.res.Outputs[i].Name, Mean: g.Mean, Std: g.Std(),
-				MeanErrorStd: s.meanStd, MeanErrorSE: s.meanSE, CovErrorFrobenius: s.cov, KLNats: s.kl,
-				MeanReason: meanWhy, CovReason: s.covWhy, KLReason: s.klWhy,
-			})
-		}
-		r.Methods = append(r.Methods, j)
-	}
-	return r
-}
-
-// text lays out the comparison, output by output.
-func (c *compareCmd) text(truth *covprop.Result, trials []trial) []byte {
-	var p page
-	p.linef("model  %s", c.Model)
-	p.linef("truth  Monte Carlo, %d samples, seed %d", c.Samples, c.Seed)
-	var ok []trial
-	for _, t := range trials {
-		if t.err == nil {
-			ok = append(ok, t)
-		}
-	}
-	for i, o := range truth.Outputs {
-		p.linef("\noutput %s (%s)", show(o.Name), formatShape(o.Shape))
-		p.linef("  mean")
-		p.columns(truth, ok, i, func(g covprop.Gaussian) []float64 { return g.Mean })
-		p.linef("  standard deviation")
-		p.columns(truth, ok, i, covprop.Gaussian.Std)
-		p.linef("  error")
-		p.scores(trials, i)
-	}
-	p.linef("\nmean/std, mean/s.e.: root mean square error of the mean, in true standard deviations and in")
-	p.linef("  standard errors of the truth (about 1 or less: no difference can be seen)")
-	p.linef("covariance: Frobenius norm of the error, relative to the truth    KL: KL(truth || method) in nats")
-	if slices.Contains(c.Methods, monteCarlo) {
-		p.linef("montecarlo: a second run, with seed %d; its errors are those of sampling", nextSeed(c.Seed))
-	}
-	return p.Bytes()
-}
-
-// columns writes a vector of output i, one column a method.
-func (p *page) columns(truth *covprop.Result, trials []trial, i int, of func(covprop.Gaussian) []float64) {
-	header, vectors := []string{"index", "truth"}, [][]float64{of(truth.Output(i))}
-	for _, t := range trials {
-		header, vectors = append(header, t.method), append(vectors, of(t.res.Output(i)))
-	}
-	rows, n := [][]string{header}, len(vectors[0])
-	for k := range min(n, maxRows) {
-		row := []string{fmt.Sprint(k)}
-		for _, v := range vectors {
-			row = append(row, number(v[k]))
-		}
-		rows = append(rows, row)
-	}
-	p.table(rows, true)
-	p.more(n - maxRows)
-}
-
-// scores writes the errors of output i, one row a method.
-func (p *page) scores(trials []trial, i int) {
-	rows, notes := [][]string{{left("method"), "mean/std", "mean/s.e.", "covariance", "KL", "time"}}, []string(nil)
-	cell := func(method string, x *float64, why string) string {
-		if x != nil {
-			return strconv.FormatFloat(*x, 'g', 3, 64)
-		}
-		if note := method + ": " + why; !slices.Contains(notes, note) {
-			notes = append(notes, note)
-		}
-		return "-"
-	}
-	for _, t := range trials {
-		if t.err != nil {
-			rows = append(rows, []string{left(t.method), "-", "-", "-", "-", "failed"})
-			notes = append(notes, t.method+": "+oneLine(t.err))
-			continue
-		}
-		s := t.scores[i]
-		rows = append(rows, []string{
-			left(t.method), cell(t.method, s.meanStd, s.meanStdWhy), cell(t.method, s.meanSE, s.meanSEWhy),
-			cell(t.method, s.cov, s.covWhy), cell(t.method, s.kl, s.klWhy), formatTime(t.elapsed),
-		})
-	}
-	p.table(rows, true)
-	for _, n := range notes {
-		p.linef("  %s", n)
-	}
-}
-
-// left makes a method's name look aligned to the left.
-func left(method string) string { return fmt.Sprintf("%-10s", method) }

@@ -11,27 +11,38 @@ import (
 
 // The documented form of compare's JSON.
 type wantCompare struct {
-	Schema int    `json:"schema"`
-	Model  string `json:"model"`
-	Truth  struct {
-		Method  string `json:"method"`
-		Samples int    `json:"samples"`
-		Seed    uint64 `json:"seed"`
-	} `json:"truth"`
-	Methods []struct {
-		Method  string `json:"method"`
-		Outputs []struct {
-			Name              string    `json:"name"`
-			Mean              []float64 `json:"mean"`
-			Std               []float64 `json:"std"`
-			MeanErrorStd      *float64  `json:"mean_error_std"`
-			MeanErrorSE       *float64  `json:"mean_error_se"`
-			CovErrorFrobenius *float64  `json:"cov_error_frobenius"`
-			KLNats            *float64  `json:"kl_nats"`
-			KLReason          string    `json:"kl_reason"`
-		} `json:"outputs"`
-		ElapsedMS float64 `json:"elapsed_ms"`
-	} `json:"methods"`
+	Schema  int         `json:"schema"`
+	Model   string      `json:"model"`
+	Truth   wantTruth   `json:"truth"`
+	Methods []wantTrial `json:"methods"`
+	Scales  []struct {
+		Scale   float64     `json:"scale"`
+		Truth   wantTruth   `json:"truth"`
+		Methods []wantTrial `json:"methods"`
+	} `json:"scales"`
+	Partial bool `json:"partial"`
+}
+
+type wantTruth struct {
+	Method  string `json:"method"`
+	Sampler string `json:"sampler"`
+	Samples int    `json:"samples"`
+	Seed    uint64 `json:"seed"`
+}
+
+type wantTrial struct {
+	Method  string `json:"method"`
+	Outputs []struct {
+		Name              string    `json:"name"`
+		Mean              []float64 `json:"mean"`
+		Std               []float64 `json:"std"`
+		MeanErrorStd      *float64  `json:"mean_error_std"`
+		MeanErrorSE       *float64  `json:"mean_error_se"`
+		CovErrorFrobenius *float64  `json:"cov_error_frobenius"`
+		KLNats            *float64  `json:"kl_nats"`
+		KLReason          string    `json:"kl_reason"`
+	} `json:"outputs"`
+	ElapsedMS float64 `json:"elapsed_ms"`
 }
 
 func compareJSONOf(t *testing.T, args ...string) wantCompare {
@@ -43,7 +54,7 @@ func compareJSONOf(t *testing.T, args ...string) wantCompare {
 
 func TestCompareJSON(t *testing.T) {
 	r := compareJSONOf(t, acas, "--mean", "0.1", "--std", "0.01", "--samples", "2000", "--seed", "5")
-	if r.Schema != 1 || r.Model != acas || r.Truth.Method != "montecarlo" || r.Truth.Samples != 2000 || r.Truth.Seed != 5 || len(r.Methods) != 5 {
+	if r.Schema != 1 || r.Model != acas || r.Truth != (wantTruth{"montecarlo", "random", 2000, 5}) || r.Scales != nil || r.Partial || len(r.Methods) != 5 {
 		t.Fatalf("got %+v", r)
 	}
 	truth := propagateJSON(t, acas, "--mean", "0.1", "--std", "0.01", "--method", "montecarlo", "--samples", "2000", "--seed", "5")

@@ -59,6 +59,7 @@ type methodFlags struct {
 	Tol       *float64  `placeholder:"T" help:"Certified tolerance, relative to the standard deviations (moment, diagonal; default: 1e-9, with --precision 32 1.2e-7)."`
 	Precision int       `enum:"64,32" default:"64" placeholder:"BITS" help:"Bits in which covariances are kept: 64, or 32 for half the memory (moment; default: ${default})."`
 	Samples   int       `default:"10000" placeholder:"N" help:"Number of Monte Carlo samples (default: ${default})."`
+	Sampler   string    `enum:"random" default:"random" placeholder:"KIND" help:"How Monte Carlo draws its samples: random (default: ${default})."`
 	Seed      uint64    `default:"1" placeholder:"S" help:"Seed of the Monte Carlo samples (default: ${default})."`
 	Threads   *int      `placeholder:"N" help:"Number of threads (default: one a processor)."`
 	MaxMemory *byteSize `placeholder:"8GiB" help:"Refuse work whose matrices need more memory (default: three quarters of the machine's, where that is known)."`

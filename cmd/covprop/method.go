@@ -23,14 +23,26 @@ const (
 
 var allMethods = []string{moment, diagonal, linear, unscented, monteCarlo}
 
+// sampling says that a method draws as many samples as it is told to.
+func sampling(method string) bool { return method == monteCarlo }
+
+// samplerName returns what a sampler is called in text.
+func samplerName(sampler string) string {
+	if sampler == "random" {
+		return "Monte Carlo"
+	}
+	return "quasi-Monte Carlo (" + sampler + ")"
+}
+
 // A task is one method applied to one input.
 type task struct {
-	model  string // the file
-	method string
-	seed   uint64 // of monteCarlo
-	net    *graph.Network
-	in     covprop.Gaussian
-	flags  *methodFlags
+	model   string // the file
+	method  string
+	seed    uint64 // of monteCarlo
+	samples int    // of monteCarlo
+	net     *graph.Network
+	in      covprop.Gaussian
+	flags   *methodFlags
 
 	strict, keepInput bool // of the analytic methods
 }
@@ -69,7 +81,7 @@ func (t *task) propagator(progress func(done, total int)) covprop.Propagator {
 		return baseline.Unscented{Func: t.net}
 	case monteCarlo:
 		return baseline.MonteCarlo{
-			Func: t.net, Samples: t.flags.Samples, Seed: t.seed,
+			Func: t.net, Samples: t.samples, Seed: t.seed,
 			Threads: t.flags.threads(), Progress: progress,
 		}
 	}

@@ -36,7 +36,7 @@ func encodeJSON(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-// An outputFile is the value of -o. Its extension says what is written.
+// An outputFile is the value of -o or of another flag that names a file. Its extension says what is written.
 type outputFile string
 
 func (o outputFile) ext() string { return strings.ToLower(filepath.Ext(string(o))) }
@@ -50,9 +50,11 @@ func (o *outputFile) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// check reports, before any work is done, an extension that is not among exts
-// and a place where no file can be.
-func (o outputFile) check(exts ...string) error {
+func (o outputFile) check(exts ...string) error { return o.checkAs("-o", exts...) }
+
+// checkAs reports, before any work is done, an extension that is not among
+// exts and a place where no file can be. flag is the one that named the file.
+func (o outputFile) checkAs(flag string, exts ...string) error {
 	if o == "" {
 		return nil
 	}
@@ -61,27 +63,30 @@ func (o outputFile) check(exts ...string) error {
 		known = known || o.ext() == e
 	}
 	if !known {
-		return usagef("-o %s: the name must end in %s", string(o), strings.Join(exts, " or "))
+		return usagef("%s %s: the name must end in %s", flag, string(o), strings.Join(exts, " or "))
 	}
 	if info, err := os.Stat(string(o)); err == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("-o %s: exists and is not a regular file", string(o))
+		return fmt.Errorf("%s %s: exists and is not a regular file", flag, string(o))
 	}
 	dir := filepath.Dir(string(o))
 	if info, err := os.Stat(dir); err != nil {
-		return fmt.Errorf("-o %s: the folder %s: %w", string(o), dir, bare(err))
+		return fmt.Errorf("%s %s: the folder %s: %w", flag, string(o), dir, bare(err))
 	} else if !info.IsDir() {
-		return fmt.Errorf("-o %s: %s is not a folder", string(o), dir)
+		return fmt.Errorf("%s %s: %s is not a folder", flag, string(o), dir)
 	}
 	return nil
 }
 
-// writeWith lets fill write the file. The file appears under its name whole or
-// not at all: it is written beside it under another name and then renamed.
-func (o outputFile) writeWith(fill func(io.Writer) error) (err error) {
+func (o outputFile) writeWith(fill func(io.Writer) error) error { return o.writeAs("-o", fill) }
+
+// writeAs lets fill write the file, which flag named. The file appears under
+// its name whole or not at all: it is written beside it under another name and
+// then renamed.
+func (o outputFile) writeAs(flag string, fill func(io.Writer) error) (err error) {
 	path := string(o)
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("-o %s: %w", path, bare(err))
+			err = fmt.Errorf("%s %s: %w", flag, path, bare(err))
 		}
 	}()
 	temporary := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.%016x.tmp", filepath.Base(path), rand.Uint64()))

@@ -42,6 +42,8 @@ func (c *propagateCmd) check() error {
 		return err
 	}
 	switch {
+	case c.Sampler != "random" && c.Method != monteCarlo:
+		return usagef("--sampler has no meaning for the method %s: it says how the method montecarlo draws its samples", c.Method)
 	case c.Strict && c.Method != moment && c.Method != diagonal:
 		return usagef("--strict has no meaning for the method %s, which does not work node by node", c.Method)
 	case c.KeepInput && c.Method != moment:
@@ -67,7 +69,7 @@ func (c *propagateCmd) Run(e *env) error {
 		}
 	}
 	t := task{
-		model: c.Model, method: c.Method, seed: c.Seed, net: net, in: in, flags: &c.methodFlags,
+		model: c.Model, method: c.Method, seed: c.Seed, samples: c.Samples, net: net, in: in, flags: &c.methodFlags,
 		strict: c.Strict, keepInput: c.KeepInput || c.Attribution,
 	}
 	r := findings{inputs: net.Inputs()}
@@ -137,7 +139,11 @@ func (c *propagateCmd) text(r *findings) []byte {
 	res := &r.res
 	p.linef("model     %s", c.Model)
 	if c.Method == monteCarlo {
-		p.linef("method    %s, %d samples, seed %d", c.Method, c.Samples, c.Seed)
+		sampler := ""
+		if c.Sampler != "random" {
+			sampler = c.Sampler + ", "
+		}
+		p.linef("method    %s, %s%d samples, seed %d", c.Method, sampler, c.Samples, c.Seed)
 	} else {
 		p.linef("method    %s", c.Method)
 	}
