@@ -1,6 +1,10 @@
 package activation
 
-import "math"
+import (
+	"math"
+
+	"github.com/covprop/covprop/internal/vec"
+)
 
 // A Vector is an Activation that evaluates many numbers faster together.
 type Vector interface {
@@ -44,50 +48,47 @@ func (n numeric) ApplyTo(dst, x []float64) { applyTo(n.formula, dst, x) }
 // below have none.
 
 func (b bend) ApplyTo(dst, x []float64) {
-	dst = dst[:len(x)]
-	if b.left == 0 { // and 0 times -Inf is not 0
-		for i, v := range x {
-			dst[i] = b.right * positive(v)
-		}
+	if b.left == 0 && b.right == 1 {
+		vec.ClampTo(dst, x, 0, 0, math.Inf(1))
 		return
 	}
+	dst = dst[:len(x)]
 	slopes := [2]float64{b.right, b.left}
 	for i, v := range x {
 		dst[i] = slopes[math.Float64bits(v)>>63] * v
 	}
 }
 
-// positive returns max(x, 0), and x if it is NaN. As integers the bits of
-// negative numbers lie below those of negative NaN, 1 - 2^52 and more.
-func positive(x float64) float64 {
-	b := int64(math.Float64bits(x))
-	negative := b >> 63 & ((b + (1<<52 - 1)) >> 63) // all ones or zero
-	return math.Float64frombits(uint64(b &^ negative))
-}
-
-func (c clip) ApplyTo(dst, x []float64) {
-	dst = dst[:len(x)]
-	for i, v := range x {
-		dst[i] = c.Apply(v)
-	}
-}
+func (c clip) ApplyTo(dst, x []float64) { vec.ClampTo(dst, x, 0, c.lo, c.hi) }
 
 func (s hardSigmoid) ApplyTo(dst, x []float64) {
+	if s.alpha == 0 {
+		for i, v := range x {
+			dst[i] = s.Apply(v)
+		}
+		return
+	}
 	dst = dst[:len(x)]
 	for i, v := range x {
-		dst[i] = s.Apply(v)
+		dst[i] = s.alpha * v
 	}
+	vec.ClampTo(dst, dst, s.beta, 0, 1)
 }
 
 // ApplyTo takes x min(max(x+3, 0), 6)/6 with x from -3 on, which -Inf needs.
 func (hardSwish) ApplyTo(dst, x []float64) {
-	dst = dst[:len(x)]
-	for i, v := range x {
-		dst[i] = max(v, -3) * (min(max(v+3, 0), 6) / 6)
-	}
+	chunks(dst, x, func(dst, x []float64) {
+		var gates [chunk]float64
+		s := gates[:len(x)]
+		vec.ClampTo(s, x, 3, 0, 6)
+		vec.ClampTo(dst, x, 0, -3, math.Inf(1))
+		for i, v := range s {
+			dst[i] *= v / 6
+		}
+	})
 }
 
-// ApplyTo is Horner's rule for all numbers at once.
+// ApplyTo is Apply without a copy of p for every number.
 func (p polynomial) ApplyTo(dst, x []float64) {
 	dst = dst[:len(x)]
 	switch p {
@@ -104,8 +105,8 @@ func (p polynomial) ApplyTo(dst, x []float64) {
 	}
 	c := p.c[:p.n+1]
 	for i, v := range x {
-		y := 0.
-		for k := len(c) - 1; k >= 0; k-- {
+		y := c[p.n]
+		for k := p.n - 1; k >= 0; k-- {
 			y = y*v + c[k]
 		}
 		dst[i] = y

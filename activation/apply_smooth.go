@@ -145,7 +145,7 @@ func (softplus) ApplyTo(dst, x []float64) {
 		}
 		vec.ExpTo(e, e)
 		for i, v := range x {
-			dst[i] = positive(v) + math.Log1p(e[i])
+			dst[i] = max(v, 0) + math.Log1p(e[i])
 		}
 	})
 }

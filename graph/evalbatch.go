@@ -2,14 +2,15 @@ package graph
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 
 	"gonum.org/v1/gonum/blas/blas64"
-	"gonum.org/v1/gonum/floats"
 
 	"github.com/covprop/covprop"
 	"github.com/covprop/covprop/internal/kernel"
+	"github.com/covprop/covprop/internal/vec"
 	"github.com/covprop/covprop/layer"
 )
 
@@ -257,7 +258,8 @@ func (e *blockEval) node(k int) error {
 			}
 		}
 		for i, b := range e.offset[k] {
-			floats.AddConst(b, y.Data[i*e.points:][:e.points])
+			row := y.Data[i*e.points:][:e.points]
+			vec.ClampTo(row, row, b, math.Inf(-1), math.Inf(1))
 		}
 	case *layer.Elementwise:
 		r.ApplyTo(y, e.value[d.in[0]])

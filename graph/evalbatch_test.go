@@ -299,6 +299,9 @@ func TestEvalBatchConcurrent(t *testing.T) {
 // TestEvalBatchAllocations checks that steady evaluation takes its memory from
 // the network.
 func TestEvalBatchAllocations(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector, which runs with -short, drops pooled memory")
+	}
 	for name, net := range models(t) {
 		if name == "digits_attention" { // MatProduct and Softmax forward in pieces of their own
 			continue

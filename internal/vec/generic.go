@@ -44,3 +44,9 @@ func densityGeneric(dst, x []float64) {
 		dst[i] = special.Density(v)
 	}
 }
+
+func clampGeneric(dst, x []float64, shift, lo, hi float64) {
+	for i, v := range x {
+		dst[i] = min(max(v+shift, lo), hi)
+	}
+}

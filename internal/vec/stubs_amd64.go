@@ -33,3 +33,9 @@ func cdf256(dst []float64, x []float64)
 
 //go:noescape
 func density256(dst []float64, x []float64)
+
+//go:noescape
+func clamp512(dst []float64, x []float64, shift float64, lo float64, hi float64)
+
+//go:noescape
+func clamp256(dst []float64, x []float64, shift float64, lo float64, hi float64)

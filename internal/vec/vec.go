@@ -1,5 +1,5 @@
-// Package vec evaluates exp and the functions of the normal distribution over
-// slices:
+// Package vec evaluates exp, the functions of the normal distribution and, for
+// linear pieces, min(max(x+a, lo), hi) over slices:
 //
 //	exp(x)
 //	erf(x)  = 2/sqrt(pi) int_0^x exp(-t^2) dt,  erfc(x) = 1 - erf(x)
@@ -45,6 +45,10 @@ func CDFTo(dst, x []float64) { cdf(sized(dst, x), x) }
 
 // DensityTo sets dst[i] to phi(x[i]).
 func DensityTo(dst, x []float64) { density(sized(dst, x), x) }
+
+// ClampTo sets dst[i] to min(max(x[i]+shift, lo), hi), which is NaN where
+// x[i]+shift is. lo and hi are not NaN.
+func ClampTo(dst, x []float64, shift, lo, hi float64) { clamp(sized(dst, x), x, shift, lo, hi) }
 
 // sized returns dst and panics if its length is not that of x.
 func sized(dst, x []float64) []float64 {

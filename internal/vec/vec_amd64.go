@@ -58,3 +58,14 @@ func density(dst, x []float64) {
 		densityGeneric(dst, x)
 	}
 }
+
+func clamp(dst, x []float64, shift, lo, hi float64) {
+	switch cpu.Current() {
+	case cpu.AVX512:
+		clamp512(dst, x, shift, lo, hi)
+	case cpu.AVX2:
+		clamp256(dst, x, shift, lo, hi)
+	default:
+		clampGeneric(dst, x, shift, lo, hi)
+	}
+}

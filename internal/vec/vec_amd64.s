@@ -4127,3 +4127,128 @@ DATA y3fd9884533d43651<>+8(SB)/8, $0x3fd9884533d43651
 DATA y3fd9884533d43651<>+16(SB)/8, $0x3fd9884533d43651
 DATA y3fd9884533d43651<>+24(SB)/8, $0x3fd9884533d43651
 GLOBL y3fd9884533d43651<>(SB), RODATA|NOPTR, $32
+
+// func clamp512(dst []float64, x []float64, shift float64, lo float64, hi float64)
+// Requires: AVX, AVX512F, BMI2, SSE2
+TEXT ·clamp512(SB), NOSPLIT, $0-72
+	MOVSD        shift+48(FP), X0
+	VBROADCASTSD X0, Z0
+	MOVSD        lo+56(FP), X1
+	VBROADCASTSD X1, Z1
+	MOVSD        hi+64(FP), X2
+	VBROADCASTSD X2, Z2
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         x_len+32(FP), DX
+
+loop:
+	CMPQ    DX, $0x00000020
+	JLT     tail
+	VMOVUPD (CX), Z3
+	VMOVUPD 64(CX), Z4
+	VMOVUPD 128(CX), Z5
+	VMOVUPD 192(CX), Z6
+	VADDPD  Z0, Z3, Z3
+	VMAXPD  Z3, Z1, Z3
+	VMINPD  Z3, Z2, Z3
+	VADDPD  Z0, Z4, Z4
+	VMAXPD  Z4, Z1, Z4
+	VMINPD  Z4, Z2, Z4
+	VADDPD  Z0, Z5, Z5
+	VMAXPD  Z5, Z1, Z5
+	VMINPD  Z5, Z2, Z5
+	VADDPD  Z0, Z6, Z6
+	VMAXPD  Z6, Z1, Z6
+	VMINPD  Z6, Z2, Z6
+	VMOVUPD Z3, (AX)
+	VMOVUPD Z4, 64(AX)
+	VMOVUPD Z5, 128(AX)
+	VMOVUPD Z6, 192(AX)
+	ADDQ    $0x00000100, CX
+	ADDQ    $0x00000100, AX
+	SUBQ    $0x00000020, DX
+	JMP     loop
+
+tail:
+	CMPQ      DX, $0x00
+	JLE       done
+	MOVQ      $-1, BX
+	BZHIQ     DX, BX, BX
+	KMOVW     BX, K1
+	VMOVUPD.Z (CX), K1, Z3
+	VADDPD    Z0, Z3, Z3
+	VMAXPD    Z3, Z1, Z3
+	VMINPD    Z3, Z2, Z3
+	VMOVUPD   Z3, K1, (AX)
+	ADDQ      $0x00000040, CX
+	ADDQ      $0x00000040, AX
+	SUBQ      $0x00000008, DX
+	JMP       tail
+
+done:
+	VZEROUPPER
+	RET
+
+// func clamp256(dst []float64, x []float64, shift float64, lo float64, hi float64)
+// Requires: AVX, AVX2, CMOV, SSE2
+TEXT ·clamp256(SB), NOSPLIT, $0-72
+	MOVSD        shift+48(FP), X0
+	VBROADCASTSD X0, Y0
+	MOVSD        lo+56(FP), X1
+	VBROADCASTSD X1, Y1
+	MOVSD        hi+64(FP), X2
+	VBROADCASTSD X2, Y2
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         x_len+32(FP), DX
+
+loop:
+	CMPQ    DX, $0x00000010
+	JLT     tail
+	VMOVUPD (CX), Y3
+	VMOVUPD 32(CX), Y4
+	VMOVUPD 64(CX), Y5
+	VMOVUPD 96(CX), Y6
+	VADDPD  Y0, Y3, Y3
+	VMAXPD  Y3, Y1, Y3
+	VMINPD  Y3, Y2, Y3
+	VADDPD  Y0, Y4, Y4
+	VMAXPD  Y4, Y1, Y4
+	VMINPD  Y4, Y2, Y4
+	VADDPD  Y0, Y5, Y5
+	VMAXPD  Y5, Y1, Y5
+	VMINPD  Y5, Y2, Y5
+	VADDPD  Y0, Y6, Y6
+	VMAXPD  Y6, Y1, Y6
+	VMINPD  Y6, Y2, Y6
+	VMOVUPD Y3, (AX)
+	VMOVUPD Y4, 32(AX)
+	VMOVUPD Y5, 64(AX)
+	VMOVUPD Y6, 96(AX)
+	ADDQ    $0x00000080, CX
+	ADDQ    $0x00000080, AX
+	SUBQ    $0x00000010, DX
+	JMP     loop
+
+tail:
+	CMPQ       DX, $0x00
+	JLE        done
+	MOVQ       $0x00000004, SI
+	CMPQ       DX, SI
+	CMOVQLT    DX, SI
+	NEGQ       SI
+	LEAQ       mask256<>+0(SB), BX
+	VMOVDQU    32(BX)(SI*8), Y3
+	VMASKMOVPD (CX), Y3, Y4
+	VADDPD     Y0, Y4, Y4
+	VMAXPD     Y4, Y1, Y4
+	VMINPD     Y4, Y2, Y4
+	VMASKMOVPD Y4, Y3, (AX)
+	ADDQ       $0x00000020, CX
+	ADDQ       $0x00000020, AX
+	SUBQ       $0x00000004, DX
+	JMP        tail
+
+done:
+	VZEROUPPER
+	RET

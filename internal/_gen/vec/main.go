@@ -21,7 +21,22 @@ func main() {
 	width256.function("erfc256", 2, emit.Erfc256)
 	width256.function("cdf256", 2, emit.CDF256)
 	width256.function("density256", 2, emit.Density256)
+	width512.functionOf("clamp512", 4, []string{"shift", "lo", "hi"}, clamp)
+	width256.functionOf("clamp256", 4, []string{"shift", "lo", "hi"}, clamp)
 	Generate()
+}
+
+// clamp is min(max(x+shift, lo), hi). Of two operands, one of which is NaN, the
+// instructions return the second, which is the first one here.
+func clamp(c []VecVirtual) func(x ...VecVirtual) {
+	shift, lo, hi := c[0], c[1], c[2]
+	return func(x ...VecVirtual) {
+		for _, x := range x {
+			VADDPD(shift, x, x)
+			VMAXPD(x, lo, x)
+			VMINPD(x, hi, x)
+		}
+	}
 }
 
 // A width is the kind of register that a function works with.
@@ -40,8 +55,25 @@ var (
 // registers at a time, then to one at a time, the last of which may be partly
 // filled.
 func (w width) function(name string, unroll int, body func(x ...VecVirtual)) {
-	TEXT(name, NOSPLIT, "func(dst, x []float64)")
+	w.functionOf(name, unroll, nil, func([]VecVirtual) func(x ...VecVirtual) { return body })
+}
+
+// functionOf is function for a body that depends on parameters, each of which it
+// gets in all lanes of a register.
+func (w width) functionOf(name string, unroll int, params []string, bodyOf func(c []VecVirtual) func(x ...VecVirtual)) {
+	signature := "func(dst, x []float64"
+	for _, p := range params {
+		signature += ", " + p + " float64"
+	}
+	TEXT(name, NOSPLIT, signature+")")
 	Pragma("noescape")
+	var c []VecVirtual
+	for _, p := range params {
+		r := w.register()
+		VBROADCASTSD(Load(Param(p), XMM()), r)
+		c = append(c, r)
+	}
+	body := bodyOf(c)
 	dst := Mem{Base: Load(Param("dst").Base(), GP64())}
 	src := Mem{Base: Load(Param("x").Base(), GP64())}
 	n := Load(Param("x").Len(), GP64())
