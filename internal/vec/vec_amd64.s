@@ -4129,14 +4129,11 @@ DATA y3fd9884533d43651<>+24(SB)/8, $0x3fd9884533d43651
 GLOBL y3fd9884533d43651<>(SB), RODATA|NOPTR, $32
 
 // func clamp512(dst []float64, x []float64, shift float64, lo float64, hi float64)
-// Requires: AVX, AVX512F, BMI2, SSE2
+// Requires: AVX, AVX512F, BMI2
 TEXT ·clamp512(SB), NOSPLIT, $0-72
-	MOVSD        shift+48(FP), X0
-	VBROADCASTSD X0, Z0
-	MOVSD        lo+56(FP), X1
-	VBROADCASTSD X1, Z1
-	MOVSD        hi+64(FP), X2
-	VBROADCASTSD X2, Z2
+	VBROADCASTSD shift+48(FP), Z0
+	VBROADCASTSD lo+56(FP), Z1
+	VBROADCASTSD hi+64(FP), Z2
 	MOVQ         dst_base+0(FP), AX
 	MOVQ         x_base+24(FP), CX
 	MOVQ         x_len+32(FP), DX
@@ -4190,14 +4187,11 @@ done:
 	RET
 
 // func clamp256(dst []float64, x []float64, shift float64, lo float64, hi float64)
-// Requires: AVX, AVX2, CMOV, SSE2
+// Requires: AVX, CMOV
 TEXT ·clamp256(SB), NOSPLIT, $0-72
-	MOVSD        shift+48(FP), X0
-	VBROADCASTSD X0, Y0
-	MOVSD        lo+56(FP), X1
-	VBROADCASTSD X1, Y1
-	MOVSD        hi+64(FP), X2
-	VBROADCASTSD X2, Y2
+	VBROADCASTSD shift+48(FP), Y0
+	VBROADCASTSD lo+56(FP), Y1
+	VBROADCASTSD hi+64(FP), Y2
 	MOVQ         dst_base+0(FP), AX
 	MOVQ         x_base+24(FP), CX
 	MOVQ         x_len+32(FP), DX

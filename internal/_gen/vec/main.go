@@ -69,8 +69,14 @@ func (w width) functionOf(name string, unroll int, params []string, bodyOf func(
 	Pragma("noescape")
 	var c []VecVirtual
 	for _, p := range params {
+		// Not by way of Load: its MOVSD, which is no VEX instruction, waits for
+		// hundreds of cycles where upper halves of registers are in use.
+		at, err := Param(p).Resolve()
+		if err != nil {
+			panic(err)
+		}
 		r := w.register()
-		VBROADCASTSD(Load(Param(p), XMM()), r)
+		VBROADCASTSD(at.Addr, r)
 		c = append(c, r)
 	}
 	body := bodyOf(c)
