@@ -39,8 +39,9 @@ func (gelu) ApplyTo(dst, x []float64) {
 		var cdf [chunk]float64
 		p := cdf[:len(x)]
 		vec.CDFTo(p, x)
-		for i, v := range x {
-			dst[i] = max(v, -geluLimit) * p[i]
+		vec.ClampTo(dst, x, 0, -geluLimit, math.Inf(1))
+		for i, v := range p {
+			dst[i] *= v
 		}
 	})
 }
@@ -79,8 +80,7 @@ func (g quickGELU) ApplyTo(dst, x []float64) {
 		for i, v := range x {
 			s[i] = g.beta * v
 		}
-		logisticTo(s, s)
-		gated(dst, x, s)
+		gated(dst, x, s, g.beta > 0)
 	})
 }
 
@@ -92,18 +92,21 @@ func (g geluTanh) ApplyTo(dst, x []float64) {
 		for i, v := range x {
 			s[i] = g.gate(v)
 		}
-		logisticTo(s, s)
-		gated(dst, x, s)
+		gated(dst, x, s, true)
 	})
 }
 
-// gated sets dst to x s, 0 where s is, also for an infinite x.
-func gated(dst, x, s []float64) {
-	for i, v := range x {
-		if s[i] == 0 {
-			v = math.Copysign(0, v)
-		}
-		dst[i] = v * s[i]
+// gated sets dst to x logistic(v), for a v that rises with x or falls. An
+// infinite x for which the gate is 0 counts as the largest number.
+func gated(dst, x, v []float64, rises bool) {
+	logisticTo(v, v)
+	lo, hi := -math.MaxFloat64, math.Inf(1)
+	if !rises {
+		lo, hi = -hi, -lo
+	}
+	vec.ClampTo(dst, x, 0, lo, hi)
+	for i, s := range v {
+		dst[i] *= s
 	}
 }
 
