@@ -3,6 +3,7 @@ package report
 import (
 	"math"
 	"strconv"
+	"strings"
 
 	"gonum.org/v1/plot"
 )
@@ -113,7 +114,12 @@ func tickLabel(x, step float64) string {
 	if m := math.Abs(x); m >= 1e-3 && m < 1e5 {
 		return strconv.FormatFloat(x, 'f', max(0, -int(math.Floor(math.Log10(step)+1e-9))), 64)
 	}
-	return strconv.FormatFloat(x, 'g', digits, 64)
+	return exponent(strconv.FormatFloat(x, 'g', digits, 64))
+}
+
+// exponent shortens 1e-04 to 1e-4 and 1e+05 to 1e5.
+func exponent(s string) string {
+	return strings.NewReplacer("e-0", "e-", "e+0", "e", "e+", "e").Replace(s)
 }
 
 // logTicks returns ticks at powers of ten, no more than n of them labelled;
@@ -134,7 +140,7 @@ func logTicks(lo, hi float64, n int) (ticks []plot.Tick) {
 			if m == 1 && (e-first)%every == 0 || few && (m == 2 || m == 5 || m == 1) {
 				t.Label = strconv.FormatFloat(x, 'g', -1, 64)
 				if x < 1e-3 || x >= 1e5 {
-					t.Label = strconv.FormatFloat(x, 'e', -1, 64)
+					t.Label = exponent(strconv.FormatFloat(x, 'e', -1, 64))
 				}
 				labelled++
 			}
