@@ -30,7 +30,7 @@ func (n *Network) PropagateBatch(ctx context.Context, dst []covprop.Result, in [
 		return err
 	}
 	o := n.opts
-	o.Threads, o.Progress = 1, nil
+	o.Threads, o.Progress, o.Observe = 1, nil, nil
 	b := batch{net: n.With(o), dst: dst, in: in, progress: n.opts.Progress, failed: len(in)}
 	var wg sync.WaitGroup
 	for range n.batchWorkers(len(in)) {

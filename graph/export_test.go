@@ -7,17 +7,17 @@ import (
 	"github.com/covprop/covprop/layer"
 )
 
-// A Layer is one node of a network with the network up to its inputs.
-type Layer struct {
+// A LayerWithInputs is one node of a network with the network up to its inputs.
+type LayerWithInputs struct {
 	NodeInfo
 	Rule   layer.Rule
 	Inputs *Network // its outputs are the node's inputs
 }
 
-// Layers returns the nodes of n that compute something, in order of
+// LayersWithInputs returns the nodes of n that compute something, in order of
 // execution.
-func (n *Network) Layers() []Layer {
-	var layers []Layer
+func (n *Network) LayersWithInputs() []LayerWithInputs {
+	var layers []LayerWithInputs
 	for _, s := range n.steps {
 		for _, k := range s.nodes {
 			d := &n.nodes[k]
@@ -33,7 +33,7 @@ func (n *Network) Layers() []Layer {
 			}
 			g.evals = new(sync.Pool)
 			g.schedule()
-			layers = append(layers, Layer{
+			layers = append(layers, LayerWithInputs{
 				NodeInfo: NodeInfo{Name: d.Name, Op: d.Op, Rule: d.Rule.Name()},
 				Rule:     d.Rule, Inputs: &Network{graph: &g, opts: n.opts},
 			})

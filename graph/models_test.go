@@ -57,7 +57,7 @@ func TestLayersOfModels(t *testing.T) {
 				mean[i] = .3 * rng.NormFloat64()
 			}
 			in := must(covprop.NewGaussian(mean, must(covprop.NewDiagonal(std))))
-			for _, l := range net.Layers() {
+			for _, l := range net.LayersWithInputs() {
 				x := must(l.Inputs.Propagate(context.Background(), in))
 				t.Run(l.Name, func(t *testing.T) { checkLayer(t, rng, l, x.Gaussian) })
 			}
@@ -66,7 +66,7 @@ func TestLayersOfModels(t *testing.T) {
 }
 
 // checkLayer compares the layer's moments at the input x with Monte Carlo.
-func checkLayer(t *testing.T, rng *rand.Rand, l graph.Layer, x covprop.Gaussian) {
+func checkLayer(t *testing.T, rng *rand.Rand, l graph.LayerWithInputs, x covprop.Gaussian) {
 	samples := 20000.
 	if x.Dim() > 200 {
 		samples = 2000

@@ -79,6 +79,11 @@ type Options struct {
 	MaxBytes int64
 	// Progress, if set, is called as steps finish.
 	Progress func(done, total int)
+	// Observe, if set, is called with the mean and the variances of every
+	// node's output, in the order of execution; node counts as in Nodes. The
+	// slices are only valid during the call, and must not be changed. It is not
+	// called by PropagateBatch.
+	Observe func(node int, mean, variance []float64)
 }
 
 // TensorInfo describes an input: elements Offset to Offset+Len-1 of the input

@@ -224,6 +224,9 @@ func (r *run) run(in *covprop.Gaussian, diagonal bool) error {
 		if err != nil {
 			return err
 		}
+		if r.opts.Observe != nil && !r.dry {
+			r.observe(s, done)
+		}
 		for _, t := range s.drop {
 			if !r.kept(t) {
 				r.ws.drop(t)
@@ -237,6 +240,20 @@ func (r *run) run(in *covprop.Gaussian, diagonal bool) error {
 		r.finish()
 	}
 	return nil
+}
+
+// observe shows the marginals of the outputs of step s, whose first node is the
+// given one in the order of execution.
+func (r *run) observe(s *step, first int) {
+	for i, k := range s.nodes {
+		l := &r.ws.live[r.tensors[r.nodes[k].out].root]
+		v := resize(r.ws.observed, l.cov.n)
+		for j := range v {
+			v[j] = l.cov.variance(j)
+		}
+		r.ws.observed = v
+		r.opts.Observe(first+i, l.mean, v)
+	}
 }
 
 func (g *graph) isReshape(d *node) bool { return g.tensors[d.out].root != d.out }

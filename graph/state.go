@@ -85,11 +85,12 @@ type Workspace struct {
 	panelFloats int  // planned for panel
 	panel       []float64
 
-	outs    []live             // of the members of an elementwise step
-	acc     []covprop.Accuracy // of those
-	run     run                // the one that uses the workspace
-	plan    plan
-	largest struct {
+	observed []float64          // variances of a node's output
+	outs     []live             // of the members of an elementwise step
+	acc      []covprop.Accuracy // of those
+	run      run                // the one that uses the workspace
+	plan     plan
+	largest  struct {
 		tensor Tensor
 		bytes  int64
 	}
