@@ -104,6 +104,9 @@ type NodeInfo struct {
 // With returns the network with other options. It shares the graph.
 func (n *Network) With(o Options) *Network { return &Network{graph: n.graph, opts: o} }
 
+// Options returns the network's options.
+func (n *Network) Options() Options { return n.opts }
+
 // Inputs describes the inputs, whose concatenation is the input vector.
 func (n *Network) Inputs() []TensorInfo { return append([]TensorInfo(nil), n.inputs...) }
 
