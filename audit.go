@@ -42,6 +42,9 @@ type Audit struct {
 	// StdRatioLow to StdRatioHigh its 95% confidence interval; the end may be
 	// +Inf.
 	StdRatio, StdRatioLow, StdRatioHigh []float64
+	// Constant lists the elements that had the same value in all samples, to
+	// rounding.
+	Constant []int
 	// FirstBroken is the index in Nodes of the first node whose moments are
 	// off, -1 if none is known.
 	FirstBroken int
