@@ -82,6 +82,7 @@ func (r *run) marginals(d *node, p int, shared bool, y *live) error {
 	defer r.ws.arena.release(place)
 	covariances := !r.opts.Diagonal && (shared || !r.ws.live[d.in[0]].cov.diagonal)
 	if r.dry {
+		r.count(r.seriesTerms(), n)
 		r.ws.planMoments(p, n*layer.UnitFloats(covariances, r.opts.Order))
 		return nil
 	}
@@ -140,6 +141,7 @@ func (r *run) pairOfNodes(s *step, p, q int) (acc covprop.Accuracy, err error) {
 	dst.m, dst.place = r.ws.matrix(f.out, r.tensors[f.out].n, r.tensors[g.out].n)
 	r.ws.setCovariance(dst)
 	if r.dry {
+		r.count(r.seriesTerms()*int64(dst.m.Rows), dst.m.Cols)
 		return acc, nil
 	}
 	r.restsOn(f, p, g.in[0])
@@ -159,7 +161,9 @@ func (r *run) elementwiseCross(d *node, p int, s *step) error {
 	}
 	x := d.in[0]
 	var g layer.Gain
-	if !r.dry {
+	if r.dry {
+		g = plannedGain{operations: int64(r.tensors[d.out].n)}
+	} else {
 		g = r.ws.moments[p].Slopes()
 	}
 	own := r.soleUse(s, x)
@@ -224,6 +228,7 @@ func (r *run) elementwiseSelf(d *node, p int, s *step, y *live) (acc covprop.Acc
 		y.cov = r.ws.dense(d.out, n)
 	}
 	if r.dry {
+		r.count(r.seriesTerms(), n*(n+1)/2)
 		return acc, nil
 	}
 	m := &r.ws.moments[p]

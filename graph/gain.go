@@ -17,6 +17,7 @@ const panelFloats = 1 << 18
 // mulTo computes dst = G src, or dst += G src if add is set.
 func (r *run) mulTo(g layer.Gain, dst, src matrix, add bool) error {
 	if r.dry {
+		r.count(gainOperations(g, dst.Rows, src.Rows), src.Cols)
 		r.planPanel(src.Cols, dst.Rows+src.Rows)
 		return nil
 	}
@@ -37,6 +38,7 @@ func (r *run) mulTo(g layer.Gain, dst, src matrix, add bool) error {
 // mulTransTo computes dst = src G', or dst += src G' if add is set.
 func (r *run) mulTransTo(g layer.Gain, dst, src matrix, add bool) error {
 	if r.dry {
+		r.count(gainOperations(g, dst.Cols, src.Cols), src.Rows)
 		r.planPanel(src.Rows, dst.Cols+src.Cols)
 		return nil
 	}
@@ -58,6 +60,7 @@ func (r *run) mulTransTo(g layer.Gain, dst, src matrix, add bool) error {
 // symmetric.
 func (r *run) sandwichTo(a layer.Matrix, dst, src matrix) error {
 	if r.dry {
+		r.count(gainOperations(a, dst.Cols, src.Cols), (src.Rows+1)/2)
 		r.planPanel(src.Rows, dst.Cols+src.Cols)
 		return nil
 	}
@@ -72,6 +75,7 @@ func (r *run) sandwichTo(a layer.Matrix, dst, src matrix) error {
 
 // mulDiagTo computes dst = A diag(v) on behalf of tensor t.
 func (r *run) mulDiagTo(t Tensor, a layer.Matrix, dst matrix, v []float64) {
+	r.count(gainOperations(a, dst.Rows, dst.Cols), 1)
 	if !r.ws.narrow {
 		if !r.dry {
 			a.MulDiagTo(dst.general(), v)

@@ -24,6 +24,7 @@ func (r *run) linear(d *node, rule layer.Linear, s *step) error {
 		sum, p = r.ws.vector(d.out, r.tensors[d.out].n)
 		defer r.ws.arena.release(p)
 	}
+	r.count(layer.Operations(rule), 1)
 	if !r.dry {
 		args := r.ws.args[:0]
 		for _, t := range d.in {
@@ -93,9 +94,11 @@ func (r *run) linearSelf(d *node, rule layer.Linear, s *step, dst *block) error 
 	n := r.tensors[d.out].n
 	if r.staysDiagonal(d, rule) {
 		*dst = r.ws.diagonal(d.out, n)
-		if !r.dry {
-			for i, t := range d.in {
-				rule.Matrix(i).SquareMulTo(dst.v, r.ws.live[t].cov.v, i > 0)
+		for i, t := range d.in {
+			a := rule.Matrix(i)
+			r.count(gainOperations(a, n, r.tensors[t].n), 1)
+			if !r.dry {
+				a.SquareMulTo(dst.v, r.ws.live[t].cov.v, i > 0)
 			}
 		}
 		return nil
@@ -247,7 +250,7 @@ func (r *run) between(t, u Tensor) (c cross, place span, ok bool) {
 
 // addCross adds G Cov(x, u), if that is not zero, to dst, the covariance
 // between y and u. An empty dst is made first, the same way round as Cov(x, u)
-// is stored. g may be nil in a dry run.
+// is stored.
 func (r *run) addCross(dst *cross, y Tensor, g layer.Gain, x, u Tensor) error {
 	c, held, ok := r.between(x, u)
 	if !ok {

@@ -64,7 +64,11 @@ func (r *run) moments(d *node, rule layer.Nonlinear, y *live, work []float64) (a
 		defer r.ws.arena.release(place)
 	}
 	if r.dry {
-		return acc, nil, nil
+		r.count(layer.MomentsOperations(rule, r.opts.Diagonal), 1)
+		for i := range d.in {
+			gains = append(gains, plannedGain{operations: layer.GainOperations(rule, i)})
+		}
+		return acc, gains, nil
 	}
 	dst := layer.Response{Mean: y.mean, Variance: y.cov.v, Cov: cov.general(), Work: work}
 	if !r.opts.Diagonal {
@@ -140,7 +144,7 @@ func (l *live) uncertain() bool {
 }
 
 // nonlinearCross computes the covariances between the node's output and every
-// tensor that stays live. gains is nil in a dry run.
+// tensor that stays live.
 func (r *run) nonlinearCross(d *node, gains []layer.Gain, s *step) error {
 	if r.opts.Diagonal {
 		return nil
@@ -151,11 +155,7 @@ func (r *run) nonlinearCross(d *node, gains []layer.Gain, s *step) error {
 		}
 		var dst cross
 		for i, t := range d.in {
-			var g layer.Gain
-			if gains != nil {
-				g = gains[i]
-			}
-			if err := r.addCross(&dst, d.out, g, t, u); err != nil {
+			if err := r.addCross(&dst, d.out, gains[i], t, u); err != nil {
 				return err
 			}
 			_, correlated := r.ws.covariance(t, u)

@@ -190,6 +190,8 @@ type run struct {
 	dst   *covprop.Result
 	dry   bool
 
+	operations int64 // counted in a dry run
+
 	input   covprop.Accuracy // what float32 costs the input's covariance
 	closure bool             // a nonlinear node had an input or a neighbour that is not Gaussian
 	dropped bool             // covariances were ignored

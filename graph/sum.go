@@ -139,6 +139,7 @@ func (r *run) addSelf(d *node, a layer.Matrix, s *step, t Tensor, dst matrix) er
 	if a.KeepsDiagonal() {
 		v, place := r.ws.vector(d.out, x.n)
 		defer r.ws.arena.release(place)
+		r.count(gainOperations(a, dst.Rows, x.n), 1)
 		if r.dry {
 			return nil
 		}

@@ -23,6 +23,7 @@ type Conv struct {
 	outC, inC               int // channels of one group
 	positions, outPositions int
 	taps                    int
+	met                     int  // taps that meet a position, over all outputs
 	repeats                 bool // an output meets an input position with two taps
 	overlaps                bool // two outputs meet an input position
 	inputs                  [1]int
@@ -91,6 +92,7 @@ func (c *Conv) checkTable() error {
 		if q < 0 {
 			continue
 		}
+		c.met++
 		p := 1 + i/c.taps
 		c.repeats = c.repeats || met[q] == p
 		c.overlaps = c.overlaps || met[q] != 0 && met[q] != p
