@@ -5,7 +5,6 @@ import (
 	"math"
 	"math/rand/v2"
 
-	"github.com/covprop/covprop/activation"
 	"github.com/covprop/covprop/dataset"
 	"github.com/covprop/covprop/graph"
 	"github.com/covprop/covprop/layer"
@@ -132,16 +131,31 @@ func (n *LeNet) Parameters() int { return len(n.params) }
 
 // Network returns the trained network as one that propagates Gaussians, from
 // the pixels after Standardize to the ten logits. The parameters are copied.
-func (n *LeNet) Network() (*graph.Network, error) {
+func (n *LeNet) Network() (*graph.Network, error) { return network(n.stages, true) }
+
+// halves returns the network before and after the second of its three ReLUs,
+// the one in the middle.
+func (n *LeNet) halves() (before, after *graph.Network, err error) {
+	const middle = 3 // stages
+	if before, err = network(n.stages[:middle], false); err != nil {
+		return nil, nil, err
+	}
+	after, err = network(n.stages[middle:], true)
+	return before, after, err
+}
+
+// network builds a network of stages, the last of them with its ReLU, if it
+// has one, or without.
+func network(stages []stage, lastReLU bool) (*graph.Network, error) {
 	b := graph.NewBuilder()
-	x, err := b.Input("image", []int{1, dataset.MNISTSide, dataset.MNISTSide})
+	first := &stages[0]
+	x, err := b.Input("image", square(first.inC, first.positions))
 	if err != nil {
 		return nil, err
 	}
-	for i := range n.stages {
-		s := &n.stages[i]
-		side := int(math.Sqrt(float64(s.outPositions)))
-		shape := []int{s.outC, side, side}
+	for i := range stages {
+		s := &stages[i]
+		shape := square(s.outC, s.outPositions)
 		rule, op, err := s.rule()
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", s.name, err)
@@ -150,22 +164,29 @@ func (n *LeNet) Network() (*graph.Network, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !s.relu {
+		if !s.relu || i == len(stages)-1 && !lastReLU {
 			continue
 		}
-		relu, err := layer.NewElementwise([]activation.Activation{activation.ReLU()}, s.outC*s.outPositions)
+		relu, err := newReLU(s.outC * s.outPositions)
 		if err != nil {
 			return nil, err
 		}
-		x, err = b.Add(graph.Node{Name: s.name + "/relu", Op: "Relu", Rule: relu, Inputs: []graph.Tensor{x}, Output: s.name + "/relu", Shape: shape})
+		name := s.name + "/relu"
+		x, err = b.Add(graph.Node{Name: name, Op: "Relu", Rule: relu, Inputs: []graph.Tensor{x}, Output: name, Shape: shape})
 		if err != nil {
 			return nil, err
 		}
 	}
-	if err := b.Output("logits", x); err != nil {
+	if err := b.Output("y", x); err != nil {
 		return nil, err
 	}
 	return b.Build()
+}
+
+// square is the shape of channels of so many positions.
+func square(channels, positions int) []int {
+	side := int(math.Sqrt(float64(positions)))
+	return []int{channels, side, side}
 }
 
 // rule returns the stage's affine map and the name of its operator.
