@@ -3,8 +3,8 @@ package reproduce
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
-	"reflect"
 	"strings"
 	"testing"
 )
@@ -63,18 +63,18 @@ func TestMNISTOfAnAffineNetwork(t *testing.T) {
 	}
 }
 
-// untimed returns the report without times.
-func untimed(r *MNISTReport) MNISTReport {
+// untimed writes the report out, all digits of it, but the times.
+func untimed(r *MNISTReport) string {
 	u := *r
 	u.MonteCarlo = Stat{}
 	for i := range u.Methods {
 		u.Methods[i].Time = Stat{}
 	}
-	return u
+	return fmt.Sprintf("%+v", u)
 }
 
 func TestMNISTRepeats(t *testing.T) {
-	run := func(threads int) MNISTReport {
+	run := func(threads int) string {
 		m := MNIST{Net: mustLeNet(t, 1), Test: stripes(9, 1), Runs: 1, Samples: 100, Seed: 1, Norm: Frobenius, Threads: threads}
 		r, err := m.Run(context.Background())
 		if err != nil {
@@ -83,8 +83,8 @@ func TestMNISTRepeats(t *testing.T) {
 		return untimed(r)
 	}
 	one := run(1)
-	if two := run(2); !reflect.DeepEqual(one, two) {
-		t.Errorf("one thread gives %+v, two %+v", one, two)
+	if two := run(2); one != two {
+		t.Errorf("one thread gives %s, two %s", one, two)
 	}
 	first, again := (&MNIST{Seed: 1}).random(0).Uint64(), (&MNIST{Seed: 1}).random(0).Uint64()
 	run1, seed2 := (&MNIST{Seed: 1}).random(1).Uint64(), (&MNIST{Seed: 2}).random(0).Uint64()
