@@ -41,27 +41,31 @@ func (m *Map) WriteTo(w io.Writer, format string) error { return WriteMaps(w, fo
 
 // WriteMaps draws maps one below the other in one picture.
 func WriteMaps(w io.Writer, format string, maps ...*Map) error {
-	columns, height := 1, vg.Length(2*margin)
+	columns := 1
 	for i, m := range maps {
 		if err := m.check(); err != nil {
 			return fmt.Errorf("report: map %d, %q: %w", i, m.Title, err)
 		}
 		columns = max(columns, len(m.Z))
-		height += m.height()
 	}
-	width := 2*margin + vg.Length(columns)*panelWidth + barWidth
-	return write(w, format, width, height, func(c draw.Canvas) {
+	width, height := vg.Length(columns)*panelWidth+barWidth, vg.Length(0)
+	for _, m := range maps {
+		height += m.height(width)
+	}
+	return write(w, format, width+2*margin, height+2*margin, func(c draw.Canvas) {
 		c = draw.Crop(c, margin, -margin, margin, -margin)
 		for _, m := range maps {
-			m.draw(draw.Crop(c, 0, 0, c.Size().Y-m.height(), 0))
-			c.Max.Y -= m.height()
+			h := m.height(width)
+			m.draw(draw.Crop(c, 0, 0, c.Size().Y-h, 0))
+			c.Max.Y -= h
 		}
 	})
 }
 
-// height is that of the title, the panels and up to four lines of captions.
-func (m *Map) height() vg.Length {
-	return titleSize*leading + panelHeight + 4*smallSize*leading + margin
+// height is that of the title, the panels and the captions across a width.
+func (m *Map) height(width vg.Length) vg.Length {
+	rows := len(m.footnotes(m.scale(), width))
+	return titleSize*leading + panelHeight + vg.Length(rows)*smallSize*leading + margin
 }
 
 func (m *Map) check() error {
@@ -179,12 +183,15 @@ func (m *Map) draw(c draw.Canvas) {
 	left := vg.Length(len(m.Z)) * panelWidth
 	s.bar(draw.Crop(panels, left+margin, left+barWidth-panels.Size().X, 0, 0))
 	c.Max.Y = panels.Min.Y
-	caption := style(smallSize, grey)
-	var rows []string
+	writeRows(c, style(smallSize, grey), m.footnotes(s, c.Size().X))
+}
+
+// footnotes are the captions as lines no wider than width.
+func (m *Map) footnotes(s *scale, width vg.Length) (rows []string) {
 	for _, sentence := range m.captions(s) {
-		rows = append(rows, wrap(caption, sentence, c.Size().X)...)
+		rows = append(rows, wrap(style(smallSize, grey), sentence, width)...)
 	}
-	writeRows(c, caption, rows)
+	return rows
 }
 
 // panel draws panel k.

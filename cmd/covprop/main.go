@@ -5,6 +5,7 @@
 //	covprop inspect MODEL.onnx
 //	covprop propagate MODEL.onnx --mean M (--std S | --cov C) [flags]
 //	covprop compare MODEL.onnx --mean M (--std S | --cov C) [flags]
+//	covprop reproduce EXPERIMENT [flags]
 //	covprop bench [--json]
 //	covprop version
 //
@@ -22,6 +23,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -34,6 +36,7 @@ type cli struct {
 	Inspect   inspectCmd   `cmd:"" help:"Show a model's inputs, outputs and nodes, and how exactly each node can be propagated."`
 	Propagate propagateCmd `cmd:"" help:"Propagate an uncertain input through a model."`
 	Compare   compareCmd   `cmd:"" help:"Compare methods with Monte Carlo on one input."`
+	Reproduce reproduceCmd `cmd:"" help:"Repeat a published experiment."`
 	Bench     benchCmd     `cmd:"" help:"Measure covprop on this machine."`
 	Version   versionCmd   `cmd:"" help:"Show the version."`
 }
@@ -104,6 +107,11 @@ func commandOf(args []string) string {
 		switch args[0] {
 		case "inspect", "propagate", "compare", "bench", "version":
 			return "covprop " + args[0]
+		case "reproduce":
+			if len(args) > 1 && slices.Contains(experiments, args[1]) {
+				return "covprop reproduce " + args[1]
+			}
+			return "covprop reproduce"
 		}
 	}
 	return "covprop"
