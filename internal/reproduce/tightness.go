@@ -95,6 +95,8 @@ func (t *Tightness) Check() error {
 		return fmt.Errorf("the number of runs must be at least 1, not %d", t.Runs)
 	case t.Samples < 2:
 		return fmt.Errorf("the number of samples must be at least 2, not %d", t.Samples)
+	case t.Threads < 0:
+		return fmt.Errorf("the number of threads must not be negative, as %d is", t.Threads)
 	case len(t.Nets) == 0:
 		return fmt.Errorf("the list of networks is empty")
 	case t.Norm != "" && t.Norm != Spectral && t.Norm != Frobenius:
@@ -130,11 +132,11 @@ func (t *Tightness) Run(ctx context.Context) (*TightnessReport, error) {
 			}
 		}
 		r.Nets = append(r.Nets, samples.net(&designs[at]))
-		if ctx.Err() != nil {
+		switch {
+		case err != nil && ctx.Err() != nil:
 			r.Partial = true
 			return r, ctx.Err()
-		}
-		if err != nil {
+		case err != nil:
 			return nil, err
 		}
 	}

@@ -108,6 +108,15 @@ func TestTightnessPartial(t *testing.T) {
 	}
 }
 
+// An interruption after the last run takes nothing away.
+func TestTightnessLateInterruption(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	work := Tightness{Nets: []string{"fc3"}, Runs: 1, Samples: 50, Seed: 1, Progress: func(int, int) { cancel() }}
+	if r, err := work.Run(ctx); err != nil || r.Partial || r.Nets[0].Runs != 1 {
+		t.Errorf("got %+v, %v", r, err)
+	}
+}
+
 func TestTightnessErrors(t *testing.T) {
 	fc := []string{"fc3"}
 	for want, work := range map[string]Tightness{
