@@ -79,7 +79,7 @@ func (c *Chart) draw(dc draw.Canvas) {
 		s := &series{line: &c.Lines[i], look: lookOf(i), x: x, y: y, points: c.Points}
 		p.Add(s)
 		if c.Lines[i].Name != "" {
-			legend.Add(printable(c.Lines[i].Name), s)
+			legend.Add(entry(c.Lines[i].Name), s)
 		}
 	}
 	dc = draw.Crop(dc, margin, -margin, margin, -margin)
@@ -186,11 +186,20 @@ func newLegend() plot.Legend {
 	return l
 }
 
+// entry is a name in the legend, shortened where it would push the lines aside.
+func entry(name string) string {
+	const longest = 40
+	if r := []rune(printable(name)); len(r) > longest {
+		return string(r[:longest-1]) + "…"
+	}
+	return printable(name)
+}
+
 // legendWidth returns the width of the legend, 0 if there is none.
 func legendWidth(l *plot.Legend, names []Line) (width vg.Length) {
 	for _, n := range names {
 		if n.Name != "" {
-			width = max(width, l.ThumbnailWidth+l.TextStyle.Width(" "+printable(n.Name)))
+			width = max(width, l.ThumbnailWidth+l.TextStyle.Width(" "+entry(n.Name)))
 		}
 	}
 	return width

@@ -118,6 +118,13 @@ func TestChartPlaces(t *testing.T) {
 	}
 }
 
+func TestLongNames(t *testing.T) {
+	_, texts := svg(t, &Chart{Lines: []Line{{Name: strings.Repeat("ü", 41)}, {Name: strings.Repeat("n", 40)}}})
+	if want := strings.Repeat("ü", 39) + "…"; !has(texts, want) || !has(texts, strings.Repeat("n", 40)) {
+		t.Errorf("the legend says %q", texts)
+	}
+}
+
 func TestChartGaps(t *testing.T) {
 	source, _ := svg(t, &Chart{Lines: []Line{{X: []float64{1, 2, 3, 4, 5}, Y: []float64{1, 2, math.NaN(), 2, 1}}}})
 	if n := strings.Count(source, "#0072B2"); n != 2 {
