@@ -23,7 +23,7 @@ func (c *reproduceTightnessCmd) Help() string {
 		`seven convolutions of 3 x 3 taps to 10 channels. All have ReLU and PyTorch's default initialisation. ` +
 		`The input has a mean N(0, I) and a random covariance, whose eigenvalues are uniform and whose norm is one: ` +
 		`the paper asks for the spectral norm, its program takes that of Frobenius. ` +
-		`The fully connected networks take minutes, the convolutional ones hours; an interruption shows what is done.`
+		`On two cores the fully connected networks take minutes, the convolutional ones an hour; an interruption shows what is done.`
 }
 
 func (c *reproduceTightnessCmd) Run(e *env) error {
