@@ -13,6 +13,7 @@ import (
 
 	"github.com/covprop/covprop/activation"
 	"github.com/covprop/covprop/graph"
+	"github.com/covprop/covprop/internal/cpu"
 	"github.com/covprop/covprop/layer"
 	"github.com/covprop/covprop/onnx"
 )
@@ -184,13 +185,22 @@ func TestEvalBatchBranches(t *testing.T) {
 
 // TestEvalBatchAlone checks that a point's values are the same, bit for bit,
 // whatever the number of points: samplers rely on it for results that do not
-// depend on the number of threads.
+// depend on the number of threads. That holds on every instruction set.
 func TestEvalBatchAlone(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 8))
 	nets := models(t)
 	for name, rule := range rules(rng) {
 		nets[name] = ruleNetwork(rule, false)
 	}
+	for isa := cpu.Generic; isa <= cpu.Best(); isa++ {
+		t.Run(isa.String(), func(t *testing.T) {
+			defer cpu.Force(isa)()
+			checkAlone(t, rng, nets)
+		})
+	}
+}
+
+func checkAlone(t *testing.T, rng *rand.Rand, nets map[string]*graph.Network) {
 	for name, net := range nets {
 		const points = 150
 		x := strided(net.InputDim(), points, points)

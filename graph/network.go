@@ -24,7 +24,7 @@ import (
 
 // A Network is a function built of layer rules that propagates Gaussians. It
 // is immutable and safe for concurrent use. It is a covprop.Propagator and,
-// for the baselines, a covprop.Differentiable.
+// for the baselines, a covprop.BatchFunc and a covprop.Differentiable.
 type Network struct {
 	*graph
 	opts Options
