@@ -69,6 +69,8 @@ func (m *MNIST) Check() error {
 		return fmt.Errorf("the number of runs must be at least 1, not %d", m.Runs)
 	case m.Samples < 2:
 		return fmt.Errorf("the number of samples must be at least 2, not %d", m.Samples)
+	case m.Threads < 0:
+		return fmt.Errorf("the number of threads must not be negative, as %d is", m.Threads)
 	case m.Norm != "" && m.Norm != Spectral && m.Norm != Frobenius:
 		return fmt.Errorf("the norm %q is neither %s nor %s", m.Norm, Spectral, Frobenius)
 	}
@@ -152,7 +154,7 @@ func (m *MNIST) Run(ctx context.Context) (*MNISTReport, error) {
 		}
 		r.Images, times = append(r.Images, image), append(times, time)
 	}
-	r.MonteCarlo, r.Partial = newStat(times), ctx.Err() != nil
+	r.MonteCarlo, r.Partial = newStat(times), err != nil && ctx.Err() != nil
 	var failures []error
 	for _, x := range methods {
 		r.Methods = append(r.Methods, x.summary())
