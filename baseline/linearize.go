@@ -10,7 +10,10 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/covprop/covprop"
+	"github.com/covprop/covprop/internal/sample"
 )
+
+const eps = 0x1p-52
 
 // Linear is first-order linearisation, the delta method:
 //
@@ -40,36 +43,28 @@ func (l Linear) Propagate(ctx context.Context, in covprop.Gaussian) (covprop.Res
 	if err != nil {
 		return covprop.Result{}, err
 	}
-	f, err := newFactor(ctx, in.Cov)
+	f, err := sample.NewRoot(ctx, in.Cov)
 	if err != nil {
 		return covprop.Result{}, err
 	}
 	return covprop.Result{
-		Gaussian: covprop.Gaussian{Mean: mean, Cov: covprop.DenseOf(f.sandwich(jac))},
+		Gaussian: covprop.Gaussian{Mean: mean, Cov: covprop.DenseOf(sandwich(f, jac))},
 		Outputs:  outputs,
-		Accuracy: covprop.ApproximatedBy(math.Inf(1), f.note(reason)),
+		Accuracy: covprop.ApproximatedBy(math.Inf(1), f.Note(reason)),
 	}, ctx.Err()
 }
 
 func atMean() string { return "at the mean" }
 
 // sandwich returns J Sigma J' as (J L)(J L)', which is positive semidefinite
-// to rounding whatever cancels. jac is (m, n) and is overwritten.
-func (f *factor) sandwich(jac blas64.General) blas64.General {
+// to rounding whatever cancels. jac is (m, n).
+func sandwich(root *sample.Root, jac blas64.General) blas64.General {
 	cov := newGeneral(jac.Rows, jac.Rows)
-	if f.r == 0 {
+	if root.Rank() == 0 {
 		return cov
 	}
-	jl := newGeneral(jac.Rows, f.r)
-	if f.axes == nil {
-		blas64.Gemm(blas.NoTrans, blas.NoTrans, 1, jac, f.l, 0, jl)
-	} else {
-		for i := range jac.Rows {
-			for k, j := range f.axes {
-				jl.Data[i*jl.Stride+k] = jac.Data[i*jac.Stride+j] * f.std[k]
-			}
-		}
-	}
+	jl := newGeneral(jac.Rows, root.Rank())
+	root.MulLeftTo(jl, jac)
 	blas64.Syrk(blas.NoTrans, 1, jl, 0, upper(cov))
 	mirror(cov)
 	return cov

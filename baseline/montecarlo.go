@@ -3,6 +3,7 @@ package baseline
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -12,6 +13,7 @@ import (
 	"gonum.org/v1/gonum/blas/blas64"
 
 	"github.com/covprop/covprop"
+	"github.com/covprop/covprop/internal/sample"
 )
 
 // MonteCarlo estimates the moments from samples of the input. It is the only
@@ -33,6 +35,10 @@ type MonteCarlo struct {
 	Samples int
 	// Seed selects the samples; 0 means 1.
 	Seed uint64
+	// Sampler is the kind of points. The standard errors of Sobol and Halton
+	// come from 16 independent randomisations, between which Samples is
+	// divided, rounded up; at least 32 are needed.
+	Sampler Sampler
 	// Antithetic evaluates pairs mu + L z, mu - L z, which removes the error
 	// of the mean that comes from the odd part of Func (all of it, if Func is
 	// affine). The standard error of the mean is that of the pair averages.
@@ -46,8 +52,11 @@ type MonteCarlo struct {
 }
 
 const (
-	chunkSize = 256 // evaluations that share a random stream
-	batchSize = 32  // inputs in memory at a time, per thread
+	// chunkSize is how many evaluations share a random stream.
+	chunkSize = 256
+	// Inputs are evaluated together up to batchFloats numbers, or minBatch of
+	// them.
+	batchFloats, minBatch = 1 << 20, 32
 )
 
 // Propagate implements covprop.Propagator.
@@ -68,7 +77,10 @@ func (mc MonteCarlo) Propagate(ctx context.Context, in covprop.Gaussian) (covpro
 	if err != nil {
 		return covprop.Result{}, err
 	}
-	f, err := newFactor(ctx, in.Cov)
+	if mc.Sampler != Random {
+		return mc.quasi(ctx, in, outputs)
+	}
+	f, err := sample.NewRoot(ctx, in.Cov)
 	if err != nil {
 		return covprop.Result{}, err
 	}
@@ -84,7 +96,7 @@ func (mc MonteCarlo) Propagate(ctx context.Context, in covprop.Gaussian) (covpro
 	}
 	se := total.standardErrors(cov)
 	g := covprop.Gaussian{Mean: total.mean, Cov: covprop.DenseOf(cov)}
-	reason := f.note(fmt.Sprintf("Monte Carlo, %d samples", mc.Samples))
+	reason := f.Note(fmt.Sprintf("Monte Carlo, %d samples", mc.Samples))
 	return covprop.Result{
 		Gaussian:       g,
 		Outputs:        outputs,
@@ -97,6 +109,12 @@ func (mc MonteCarlo) check() error {
 	switch {
 	case mc.Antithetic && (mc.Samples < 4 || mc.Samples%2 != 0):
 		return fmt.Errorf("monte carlo: antithetic sampling needs an even number of samples, at least 4, not %d", mc.Samples)
+	case mc.Sampler < Random || mc.Sampler > Halton:
+		return fmt.Errorf("monte carlo: there is no sampler %d", mc.Sampler)
+	case mc.Sampler != Random && mc.Antithetic:
+		return fmt.Errorf("monte carlo: the sampler %v is not antithetic", mc.Sampler)
+	case mc.Sampler != Random && mc.Samples < 2*sample.Replicates:
+		return fmt.Errorf("monte carlo: the sampler %v needs at least %d samples, not %d", mc.Sampler, 2*sample.Replicates, mc.Samples)
 	case mc.Samples < 2:
 		return fmt.Errorf("monte carlo: at least 2 samples are needed, not %d", mc.Samples)
 	case mc.Threads < 0:
@@ -127,7 +145,7 @@ func largest(se *covprop.StandardErrors, std []float64) float64 {
 // merges each into the total when a token that goes round the workers says
 // that all earlier chunks are in; so neither the order of the sums nor the
 // error that is reported depends on T.
-func (mc MonteCarlo) run(ctx context.Context, mu []float64, f *factor) (*moments, error) {
+func (mc MonteCarlo) run(ctx context.Context, mu []float64, f *sample.Root) (*moments, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	chunks := (mc.Samples-1)/chunkSize + 1
@@ -174,24 +192,22 @@ func (mc MonteCarlo) run(ctx context.Context, mu []float64, f *factor) (*moments
 type sampler struct {
 	mc            MonteCarlo
 	mu            []float64
-	f             *factor
-	z, lz         blas64.General // (batchSize, r), (batchSize, n)
-	x             []float64      // (n)
-	plus, minus   []float64      // (m)
+	root          *sample.Root
+	batch         int            // inputs at a time
+	z, lz, x      blas64.General // (r, batch), (n, batch), (n, batch)
 	u, v, scratch blas64.General // (m, draws in a chunk)
 	local         *moments
 }
 
-func (mc MonteCarlo) newSampler(mu []float64, f *factor) *sampler {
-	m := mc.Func.OutputDim()
+func (mc MonteCarlo) newSampler(mu []float64, root *sample.Root) *sampler {
+	m, n := mc.Func.OutputDim(), root.Dim()
 	s := &sampler{
-		mc: mc, mu: mu, f: f,
-		z: newGeneral(batchSize, f.r), lz: newGeneral(batchSize, f.n),
-		x: make([]float64, f.n), plus: make([]float64, m),
+		mc: mc, mu: mu, root: root,
+		batch: min(chunkSize, max(minBatch, batchFloats/n)),
 		local: newMoments(m, mc.Antithetic),
 	}
+	s.z, s.lz, s.x = newGeneral(root.Rank(), s.batch), newGeneral(n, s.batch), newGeneral(n, s.batch)
 	if mc.Antithetic {
-		s.minus = make([]float64, m)
 		s.v = newGeneral(m, chunkSize/2)
 	}
 	s.u, s.scratch = newGeneral(m, chunkSize), newGeneral(m, chunkSize)
@@ -208,17 +224,29 @@ func (s *sampler) draw(ctx context.Context, c int) error {
 	}
 	s.u.Cols, s.v.Cols, s.scratch.Cols = draws, draws, draws
 	rng := rand.New(rand.NewChaCha8(streamKey(s.mc.Seed, c)))
-	for lo := 0; lo < draws; lo += batchSize {
-		z, lz := s.z, s.lz
-		z.Rows = min(batchSize, draws-lo)
-		lz.Rows = z.Rows
-		for i := range z.Data[:z.Rows*z.Cols] {
-			z.Data[i] = rng.NormFloat64()
+	for lo := 0; lo < draws; lo += s.batch {
+		b := min(s.batch, draws-lo)
+		z, lz := columns(s.z, 0, b), columns(s.lz, 0, b)
+		for j := range b {
+			for k := range z.Rows {
+				z.Data[k*z.Stride+j] = rng.NormFloat64()
+			}
 		}
-		s.f.rowsTo(lz, z)
-		for i := range lz.Rows {
-			if err := s.evaluate(ctx, row(lz, i), lo+i, first+perDraw*(lo+i)); err != nil {
+		s.root.MulTo(lz, z)
+		if err := s.evaluate(ctx, columns(s.u, lo, b), lz, 1, first+perDraw*lo, perDraw); err != nil {
+			return err
+		}
+		if s.mc.Antithetic {
+			if err := s.evaluate(ctx, columns(s.v, lo, b), lz, -1, first+perDraw*lo+1, perDraw); err != nil {
 				return err
+			}
+		}
+	}
+	if s.mc.Antithetic {
+		for i := range s.u.Rows {
+			u, v := row(s.u, i), row(s.v, i)
+			for k, y := range u {
+				u[k], v[k] = y/2+v[k]/2, y/2-v[k]/2
 			}
 		}
 	}
@@ -234,32 +262,29 @@ func streamKey(seed uint64, c int) (key [32]byte) {
 	return key
 }
 
-// evaluate writes the draw mu + lz, with its mirror image mu - lz if
-// antithetic, to column k of u and v. index is that of its first evaluation.
-func (s *sampler) evaluate(ctx context.Context, lz []float64, k, index int) error {
-	where := func() string { return fmt.Sprintf("monte carlo: sample %d", index) }
-	for i, d := range lz {
-		s.x[i] = s.mu[i] + d
-	}
-	if err := eval(ctx, s.mc.Func, s.plus, s.x, where); err != nil {
-		return err
-	}
-	if !s.mc.Antithetic {
-		for i, y := range s.plus {
-			s.u.Data[i*s.u.Stride+k] = y
+// evaluate writes f(mu + sign lz) to the columns of dst. The evaluations have
+// the indices first, first+step, ...
+func (s *sampler) evaluate(ctx context.Context, dst, lz blas64.General, sign float64, first, step int) error {
+	x := columns(s.x, 0, lz.Cols)
+	for i, m := range s.mu {
+		d := row(x, i)
+		for j, v := range row(lz, i) {
+			d[j] = m + sign*v
 		}
-		return nil
 	}
-	for i, d := range lz {
-		s.x[i] = s.mu[i] - d
+	err := sample.Eval(ctx, s.mc.Func, dst, x)
+	var at *sample.PointError
+	if errors.As(err, &at) {
+		return fmt.Errorf("monte carlo: sample %d: %w", first+step*at.Column, at.Err)
 	}
-	index++
-	if err := eval(ctx, s.mc.Func, s.minus, s.x, where); err != nil {
-		return err
+	return err
+}
+
+// columns returns columns j to j+n-1 of a.
+func columns(a blas64.General, j, n int) blas64.General {
+	if a.Rows > 0 {
+		a.Data = a.Data[j:]
 	}
-	for i, y := range s.plus {
-		s.u.Data[i*s.u.Stride+k] = y/2 + s.minus[i]/2
-		s.v.Data[i*s.v.Stride+k] = y/2 - s.minus[i]/2
-	}
-	return nil
+	a.Cols = n
+	return a
 }

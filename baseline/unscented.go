@@ -10,6 +10,7 @@ import (
 	"gonum.org/v1/gonum/blas/blas64"
 
 	"github.com/covprop/covprop"
+	"github.com/covprop/covprop/internal/sample"
 )
 
 // Unscented is the scaled unscented transform (Julier & Uhlmann 1997; Julier
@@ -83,7 +84,7 @@ func sigmaPoints(ctx context.Context, fn covprop.Func, in covprop.Gaussian, alph
 	if err != nil {
 		return covprop.Result{}, err
 	}
-	f, err := newFactor(ctx, in.Cov)
+	f, err := sample.NewRoot(ctx, in.Cov)
 	if err != nil {
 		return covprop.Result{}, err
 	}
@@ -92,14 +93,14 @@ func sigmaPoints(ctx context.Context, fn covprop.Func, in covprop.Gaussian, alph
 		return covprop.Result{}, err
 	}
 	cov := newGeneral(len(mean), len(mean))
-	reason = f.note(reason)
-	if f.r > 0 {
-		r := float64(f.r)
+	reason = f.Note(reason)
+	if f.Rank() > 0 {
+		r := float64(f.Rank())
 		s := alpha * alpha * (r + kappa)
 		if !(s > 0) {
-			return covprop.Result{}, fmt.Errorf("unscented: Alpha^2 (r + Kappa) must be positive, but Kappa is %v and the rank r of the covariance %d", kappa, f.r)
+			return covprop.Result{}, fmt.Errorf("unscented: Alpha^2 (r + Kappa) must be positive, but Kappa is %v and the rank r of the covariance %d", kappa, f.Rank())
 		}
-		odd, even, err := f.pairs(ctx, fn, in.Mean, mean, math.Sqrt(s))
+		odd, even, err := pairs(ctx, f, fn, in.Mean, mean, math.Sqrt(s))
 		if err != nil {
 			return covprop.Result{}, err
 		}
@@ -128,11 +129,11 @@ func sigmaPoints(ctx context.Context, fn covprop.Func, in covprop.Gaussian, alph
 
 // pairs evaluates fn at mu +- h L e_k and returns the (r, m) matrices of o_k
 // and g_k.
-func (f *factor) pairs(ctx context.Context, fn covprop.Func, mu, f0 []float64, h float64) (odd, even blas64.General, err error) {
-	odd, even = newGeneral(f.r, len(f0)), newGeneral(f.r, len(f0))
-	column, x := make([]float64, f.n), make([]float64, f.n)
-	for k := range f.r {
-		f.columnTo(column, k)
+func pairs(ctx context.Context, f *sample.Root, fn covprop.Func, mu, f0 []float64, h float64) (odd, even blas64.General, err error) {
+	odd, even = newGeneral(f.Rank(), len(f0)), newGeneral(f.Rank(), len(f0))
+	column, x := make([]float64, f.Dim()), make([]float64, f.Dim())
+	for k := range f.Rank() {
+		f.ColumnTo(column, k)
 		where := func() string { return fmt.Sprintf("sigma points of direction %d", k) }
 		plus, minus := row(odd, k), row(even, k)
 		for i, c := range column {

@@ -1,0 +1,226 @@
+package refine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+
+	"gonum.org/v1/gonum/blas/blas64"
+
+	"github.com/covprop/covprop"
+	"github.com/covprop/covprop/graph"
+	"github.com/covprop/covprop/internal/qmc"
+	"github.com/covprop/covprop/internal/sample"
+)
+
+// The limits of an audit. A result is consistent if every mean is surely
+// within meanLimit standard deviations of the truth and every variance within
+// a fraction varianceLimit, and a closure error if one is surely beyond.
+const (
+	meanLimit     = .1
+	varianceLimit = .2
+	auditSure     = .95 // the confidence that is "surely"
+)
+
+const (
+	// maxSamples and resolution end an audit: the samples are as many as
+	// resolve a standard deviation to 1%, and no more than 50,000.
+	maxSamples = 50000
+	resolution = .01
+	// freeOperations is the number of multiply-adds that an audit may always
+	// spend: a fraction of a second. Beyond, it may spend half of what the
+	// propagation took.
+	freeOperations = 1e9
+	// minFirst to maxFirst are the points of each replicate at the start: as
+	// many as firstOperations multiply-adds allow. The more there are, the
+	// rarer the events that cannot go unseen.
+	minFirst, maxFirst = 128, 512
+	firstOperations    = 2e8
+	// minCarriers is how many samples must carry a variance before its
+	// standard error is believed: the spread between replicates says little
+	// of an event that few of them have seen.
+	minCarriers = 100
+	// constantStd is the standard deviation, relative to the value, up to
+	// which an output is constant to rounding.
+	constantStd = 1e-12
+)
+
+// An Audit compares the moments that a Propagator returns with randomised
+// quasi-Monte Carlo samples of the function: scrambled Sobol points in the
+// principal axes of the input, with the propagation's own gain as control
+// variate where the result has it (Result.InputCov).
+//
+// Unless Samples says otherwise, there are as many samples as resolve every
+// standard deviation to 1%, and 50,000 where one is smaller than the result's,
+// which a rare event could explain; at most 50,000, and no more than half the
+// propagation's own multiply-adds once these exceed 10^9. They are counted, not
+// timed, so that an audit repeats, bit for bit and for any number of threads.
+//
+// An event rarer than one in the number of samples is not seen.
+type Audit struct {
+	// Propagator is what is audited.
+	Propagator covprop.Propagator
+	// Func is what is sampled; it may be nil if Propagator is a Func itself,
+	// as a network is.
+	Func covprop.Func
+	// Samples is the number of evaluations, rounded up to a multiple of 16;
+	// zero chooses. It must be at least 32.
+	Samples int
+	// Seed selects the samples; zero means 1.
+	Seed uint64
+	// Threads is the number of threads; zero means all processors.
+	Threads int
+	// Progress, if set, is called with the evaluations done and the most there
+	// may be.
+	Progress func(done, total int)
+}
+
+// Propagate implements covprop.Propagator: the Propagator's result with its
+// Audit. The nodes of a network are audited one by one if the verdict is a
+// closure error. A function that overflows at a sample makes the audit
+// inconclusive.
+func (a Audit) Propagate(ctx context.Context, in covprop.Gaussian) (covprop.Result, error) {
+	net, ok := a.Propagator.(*graph.Network)
+	if !ok {
+		res, err := a.Propagator.Propagate(ctx, in)
+		if err != nil {
+			return covprop.Result{}, err
+		}
+		res.Audit, err = a.Check(ctx, in, &res)
+		return res, err
+	}
+	var trace trace
+	res, err := trace.propagate(ctx, net, in)
+	if err != nil {
+		return covprop.Result{}, err
+	}
+	if res.Audit, err = a.Check(ctx, in, &res); err != nil {
+		return covprop.Result{}, err
+	}
+	if res.Audit.Verdict == covprop.ClosureError {
+		err = a.nodes(ctx, net, in, &trace, res.Audit)
+	}
+	return res, err
+}
+
+// Check audits a result for the input in.
+func (a Audit) Check(ctx context.Context, in covprop.Gaussian, res *covprop.Result) (*covprop.Audit, error) {
+	if err := a.prepare(in); err != nil {
+		return nil, err
+	}
+	s, err := sample.NewStream(ctx, sample.Task{Func: a.Func, In: in, InputCov: gainOf(res), Kind: qmc.Sobol, Seed: a.Seed, Threads: a.Threads})
+	if err != nil {
+		return nil, err
+	}
+	most := a.mostPoints()
+	for n := min(firstPoints(a.Func), most); ; n = min(2*n, most) {
+		if a.Samples > 0 {
+			n = most
+		}
+		err := s.Grow(ctx, n)
+		var at *sample.SampleError
+		if errors.As(err, &at) {
+			return a.unsampled(res, err), nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("audit: %w", err)
+		}
+		if a.Progress != nil {
+			a.Progress(s.Samples(), sample.Replicates*most)
+		}
+		m := s.Marginals()
+		if n == most || resolved(m, resolution, 2*resolution, 1) && !suspect(m, res) {
+			return judge(s.Samples(), a.Seed, res, m, meanLimit, varianceLimit), nil
+		}
+	}
+}
+
+// prepare fills in the defaults.
+func (a *Audit) prepare(in covprop.Gaussian) error {
+	if a.Func == nil {
+		f, ok := a.Propagator.(covprop.Func)
+		if !ok {
+			return fmt.Errorf("audit: a %T is no function that could be sampled; set Func", a.Propagator)
+		}
+		a.Func = f
+	}
+	if a.Seed == 0 {
+		a.Seed = 1
+	}
+	if a.Threads == 0 {
+		a.Threads = runtime.GOMAXPROCS(0)
+	}
+	switch {
+	case a.Samples != 0 && a.Samples < 2*sample.Replicates:
+		return fmt.Errorf("audit: at least %d samples are needed, not %d", 2*sample.Replicates, a.Samples)
+	case a.Threads < 0:
+		return fmt.Errorf("audit: the number of threads is %d", a.Threads)
+	case in.Dim() != a.Func.InputDim():
+		return &covprop.InputError{What: "mean", Err: fmt.Errorf("has %d elements, but the function takes %d", in.Dim(), a.Func.InputDim())}
+	}
+	return in.Check()
+}
+
+// mostPoints is the number of points of each replicate, at most.
+func (a *Audit) mostPoints() int {
+	n := float64(maxSamples)
+	if a.Samples > 0 {
+		n = float64(a.Samples)
+	} else if net, ok := a.Func.(*graph.Network); ok {
+		budget := max(freeOperations, float64(net.PropagationOperations(false))/2)
+		n = min(n, budget/float64(max(net.Operations(), 1)))
+	}
+	return max(int(math.Ceil(n/sample.Replicates)), 2)
+}
+
+// firstPoints is the number of points of each replicate to start with.
+func firstPoints(f covprop.Func) int {
+	if net, ok := f.(*graph.Network); ok {
+		n := firstOperations / sample.Replicates / float64(max(net.Operations(), 1))
+		return int(min(max(n, minFirst), maxFirst))
+	}
+	return minFirst
+}
+
+// gainOf returns the result's Cov(y, x), with no rows if it has none.
+func gainOf(res *covprop.Result) blas64.General {
+	if res.InputCov == nil {
+		return blas64.General{}
+	}
+	return res.InputCov.RawMatrix()
+}
+
+// resolved reports whether k standard errors of every mean are at most a
+// fraction meanLimit of the standard deviation, and those of every variance a
+// fraction varianceLimit of it. Elements that are constant in all samples are
+// resolved.
+func resolved(m *sample.Marginals, meanLimit, varianceLimit, k float64) bool {
+	for i, v := range m.Variance {
+		if constant(m.Mean[i], v) {
+			continue
+		}
+		if !(k*m.MeanSE[i] <= meanLimit*math.Sqrt(v) && k*m.VarianceSE[i] <= varianceLimit*v && m.Carriers[i] >= minCarriers) {
+			return false
+		}
+	}
+	return true
+}
+
+// suspect reports whether a variance of res is larger than the samples can
+// explain. That may be the closure, or a rare event that no sample saw: before
+// it is called an error, as many samples are taken as an audit may take.
+func suspect(m *sample.Marginals, res *covprop.Result) bool {
+	for i, v := range m.Variance {
+		high := v + sample.Confidence(auditSure)*m.VarianceSE[i]
+		if s := res.Cov.At(i, i); s > (1+varianceLimit)*high && !constant(m.Mean[i], v) {
+			return true
+		}
+	}
+	return false
+}
+
+func constant(mean, variance float64) bool {
+	return math.Sqrt(math.Max(0, variance)) <= constantStd*math.Abs(mean)
+}

@@ -1,0 +1,70 @@
+package refine
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/covprop/covprop"
+	"github.com/covprop/covprop/graph"
+	"github.com/covprop/covprop/internal/sample"
+)
+
+// Auto propagates analytically, audits the result against the error asked for,
+// and where the audit does not find it consistent goes on sampling as Hybrid
+// does until the error is reached. Result.Audit says what the audit found, and
+// Accuracy.Reason what was done.
+//
+// Mixtures and third cumulants are not tried: nothing but samples could tell
+// whether they have reached the error, and samples enough to tell are enough
+// for Hybrid.
+type Auto struct {
+	// Network is what is propagated through.
+	Network *graph.Network
+	// RelError, MaxSamples, Seed, Threads, MaxBytes and Progress are those of
+	// Hybrid.
+	RelError   float64
+	MaxSamples int
+	Seed       uint64
+	Threads    int
+	MaxBytes   int64
+	Progress   func(done, total int)
+}
+
+// Propagate implements covprop.Propagator.
+func (a Auto) Propagate(ctx context.Context, in covprop.Gaussian) (covprop.Result, error) {
+	h := Hybrid{
+		Func: a.Network, RelError: a.RelError, MaxSamples: a.MaxSamples, Seed: a.Seed,
+		Threads: a.Threads, MaxBytes: a.MaxBytes, Progress: a.Progress,
+	}
+	if err := h.prepare(in); err != nil {
+		return covprop.Result{}, err
+	}
+	var t trace
+	res, err := t.propagate(ctx, a.Network, in)
+	if err != nil {
+		return covprop.Result{}, err
+	}
+	s, err := h.stream(ctx, in, gainOf(&res))
+	if err != nil {
+		return covprop.Result{}, fmt.Errorf("auto: %w", err)
+	}
+	audit := Audit{Func: a.Network}
+	sure, enough := sample.Confidence(hybridSure), sample.Replicates*audit.mostPoints()
+	for n := min(firstPoints(h.Func), h.mostPoints()); ; n = min(2*n, h.mostPoints()) {
+		if err := h.grow(ctx, s, n); err != nil {
+			return covprop.Result{}, err
+		}
+		m := s.Marginals()
+		found := judge(s.Samples(), h.Seed, &res, m, h.RelError, h.RelError)
+		switch {
+		case found.Verdict == covprop.Consistent:
+			res.Audit = found
+			return res, nil
+		case n == h.mostPoints() || resolved(m, h.RelError, h.RelError, sure) && (s.Samples() >= enough || !suspect(m, &res)):
+			refined := h.result(s)
+			refined.Audit = found
+			refined.Accuracy.Reason += " (the propagation's " + found.Reason + ")"
+			return refined, nil
+		}
+	}
+}
