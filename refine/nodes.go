@@ -18,7 +18,7 @@ type trace struct {
 }
 
 // propagate propagates in and keeps the marginals of every node, and the gain
-// where it costs at most as much again as half the propagation.
+// where that costs at most half as much again and fits into memory.
 func (t *trace) propagate(ctx context.Context, net *graph.Network, in covprop.Gaussian) (covprop.Result, error) {
 	o := net.Options()
 	n := len(net.Nodes())
@@ -30,7 +30,9 @@ func (t *trace) propagate(ctx context.Context, net *graph.Network, in covprop.Ga
 	if !o.Diagonal && !o.KeepInput {
 		kept := o
 		kept.KeepInput = true
-		if with := net.With(kept); float64(with.PropagationOperations(false)) <= 1.5*float64(net.PropagationOperations(false)) {
+		with := net.With(kept)
+		cheap := float64(with.PropagationOperations(false)) <= 1.5*float64(net.PropagationOperations(false))
+		if cheap && (o.MaxBytes == 0 || with.PeakBytes() <= o.MaxBytes) {
 			o = kept
 		}
 	}
