@@ -24,7 +24,8 @@ import (
 //
 // The result is bit for bit the same for a seed and any number of threads.
 // Memory does not depend on the number of samples: beside L, three
-// (six if Antithetic) OutputDim x OutputDim matrices a thread and once more.
+// (six if Antithetic) OutputDim x OutputDim matrices a thread and once more, or
+// one for each randomisation of the samplers Sobol and Halton.
 //
 // A Func that fails or returns NaN or Inf at a sample fails the whole
 // estimate, with the index of the first such sample in the error.
@@ -89,10 +90,8 @@ func (mc MonteCarlo) Propagate(ctx context.Context, in covprop.Gaussian) (covpro
 		return covprop.Result{}, err
 	}
 	cov := total.covariance()
-	for i, m := range total.mean {
-		if v := cov.Data[i*cov.Stride+i]; math.IsNaN(v) || math.IsInf(v, 0) {
-			return covprop.Result{}, fmt.Errorf("monte carlo: the variance of output element %d, of mean %g, overflows", i, m)
-		}
+	if err := checkVariances(total.mean, cov); err != nil {
+		return covprop.Result{}, err
 	}
 	se := total.standardErrors(cov)
 	g := covprop.Gaussian{Mean: total.mean, Cov: covprop.DenseOf(cov)}
@@ -119,6 +118,16 @@ func (mc MonteCarlo) check() error {
 		return fmt.Errorf("monte carlo: at least 2 samples are needed, not %d", mc.Samples)
 	case mc.Threads < 0:
 		return fmt.Errorf("monte carlo: the number of threads is %d", mc.Threads)
+	}
+	return nil
+}
+
+// checkVariances refuses variances that are not finite.
+func checkVariances(mean []float64, cov blas64.General) error {
+	for i, m := range mean {
+		if v := cov.Data[i*cov.Stride+i]; math.IsNaN(v) || math.IsInf(v, 0) {
+			return fmt.Errorf("monte carlo: the variance of output element %d, of mean %g, overflows", i, m)
+		}
 	}
 	return nil
 }

@@ -45,20 +45,31 @@ func ParseSampler(name string) (Sampler, error) {
 	return 0, fmt.Errorf("unknown sampler %q; there are random, sobol and halton", name)
 }
 
-// progressPieces is how many times a quasi-random run tells how far it is.
-const progressPieces = 16
+// piece is how many points of every randomisation are evaluated before Progress
+// hears of them: as many as a covprop.BatchFunc likes to take together. Other
+// functions may be slow simulators.
+func (mc MonteCarlo) piece() int {
+	if _, ok := mc.Func.(covprop.BatchFunc); ok {
+		return chunkSize
+	}
+	return chunkSize / sample.Replicates
+}
+
+// quasiSeed sets the points apart from those that an audit or another method
+// draws with the same seed: it could not notice their errors.
+const quasiSeed = 0x6d6f6e746563616c
 
 // quasi is Propagate for quasi-random points.
 func (mc MonteCarlo) quasi(ctx context.Context, in covprop.Gaussian, outputs []covprop.Output) (covprop.Result, error) {
 	s, err := sample.NewStream(ctx, sample.Task{
-		Func: mc.Func, In: in, Kind: mc.Sampler.kind(), Seed: mc.Seed, Threads: mc.Threads, Full: true,
+		Func: mc.Func, In: in, Kind: mc.Sampler.kind(), Seed: mc.Seed ^ quasiSeed, Threads: mc.Threads, Full: true,
 	})
 	if err != nil {
 		return covprop.Result{}, fmt.Errorf("monte carlo: %w", err)
 	}
 	points := (mc.Samples-1)/sample.Replicates + 1
-	for k := range progressPieces {
-		err := s.Grow(ctx, points*(k+1)/progressPieces)
+	for s.Points() < points {
+		err := s.Grow(ctx, min(s.Points()+mc.piece(), points))
 		var at *sample.SampleError
 		if errors.As(err, &at) {
 			return covprop.Result{}, fmt.Errorf("monte carlo: %w", err)
@@ -71,8 +82,12 @@ func (mc MonteCarlo) quasi(ctx context.Context, in covprop.Gaussian, outputs []c
 		}
 	}
 	cov, se := s.Covariance()
-	g := covprop.Gaussian{Mean: s.Marginals().Mean, Cov: covprop.DenseOf(cov)}
-	errs := &covprop.StandardErrors{Mean: s.Marginals().MeanSE, Cov: covprop.DenseOf(se)}
+	moments := s.Marginals()
+	if err := checkVariances(moments.Mean, cov); err != nil {
+		return covprop.Result{}, err
+	}
+	g := covprop.Gaussian{Mean: moments.Mean, Cov: covprop.DenseOf(cov)}
+	errs := &covprop.StandardErrors{Mean: moments.MeanSE, Cov: covprop.DenseOf(se)}
 	reason := s.Note(fmt.Sprintf("quasi-Monte Carlo, %d scrambled %v points in %d randomisations", s.Samples(), mc.Sampler, sample.Replicates))
 	return covprop.Result{
 		Gaussian: g, Outputs: outputs, StandardErrors: errs,

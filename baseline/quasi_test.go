@@ -73,3 +73,38 @@ func TestQuasiRefuses(t *testing.T) {
 		t.Error("sobel is a sampler")
 	}
 }
+
+// Standard errors of any scale, no variance without one, and none that is not
+// finite.
+func TestQuasiExtremeScales(t *testing.T) {
+	for _, scale := range []float64{1e-150, 1e-85, 1, 1e85, 1e150} {
+		f := fn{1, 2, func(dst, x []float64) { dst[0], dst[1] = scale*x[0]*x[0], 7 }}
+		res := propagate(t, MonteCarlo{Func: f, Samples: 512, Sampler: Sobol}, standard)
+		v, se := res.Cov.At(0, 0)/scale/scale, res.StandardErrors.Cov.At(0, 0)/scale/scale
+		if !(math.Abs(v-2) < 5*se) || !(se < 0.5) || math.Abs(res.Mean[0]/scale-1) > 5*res.StandardErrors.Mean[0]/scale {
+			t.Errorf("scale %g: variance %g +- %g, want 2", scale, v, se)
+		}
+		if res.Mean[1] != 7 || res.Cov.At(1, 1) != 0 || res.StandardErrors.Mean[1] != 0 || res.Cov.At(0, 1) != 0 {
+			t.Errorf("scale %g: a constant is %v +- %v", scale, res.Mean[1], res.StandardErrors.Mean[1])
+		}
+	}
+	f := fn{1, 1, func(dst, x []float64) { dst[0] = 1e200 * x[0] }}
+	if _, err := (MonteCarlo{Func: f, Sampler: Sobol}).Propagate(t.Context(), standard); err == nil || !strings.Contains(err.Error(), "overflows") {
+		t.Errorf("an overflowing variance: the error is %v", err)
+	}
+}
+
+// The progress of a long run grows to its end.
+func TestQuasiProgress(t *testing.T) {
+	var done []int
+	f := fn{1, 1, func(dst, x []float64) { dst[0] = x[0] }}
+	propagate(t, MonteCarlo{Func: f, Sampler: Halton, Samples: 80_000, Progress: func(d, total int) {
+		if total != 80_000 || len(done) > 0 && d <= done[len(done)-1] {
+			t.Errorf("progress %d of %d after %v", d, total, done)
+		}
+		done = append(done, d)
+	}}, standard)
+	if len(done) == 0 || done[0] != 256 || done[len(done)-1] != 80_000 {
+		t.Errorf("progress was %v", done)
+	}
+}

@@ -20,23 +20,30 @@ import (
 //	beta_r = Cov(q, c)/Var(c) over the replicates but r
 //
 // (Hickernell, Lemieux & Owen 2005 on why the coefficient must be that of the
-// replicates' means and not of the points). dst may be q or c.
+// replicates' means and not of the points). dst may be q or c. In units of the
+// largest deviation of a c_r squares neither overflow nor vanish.
 func crossFit(dst, q, c *[Replicates]float64) {
 	mq, mc := mean(q), mean(c)
+	unit := largestDeviation(c, mc)
+	if unit == 0 {
+		*dst = *q
+		return
+	}
 	var sqc, scc float64
 	for r := range q {
-		sqc += (q[r] - mq) * (c[r] - mc)
-		scc += (c[r] - mc) * (c[r] - mc)
+		dc := (c[r] - mc) / unit
+		sqc += (q[r] - mq) * dc
+		scc += dc * dc
 	}
 	// Leaving r out takes R/(R-1) times its product from a centred sum.
 	const k = float64(Replicates) / (Replicates - 1)
 	for r := range q {
-		dq, dc := q[r]-mq, c[r]-mc
+		dq, dc := q[r]-mq, (c[r]-mc)/unit
 		beta := 0.0
 		if rest := scc - k*dc*dc; rest > 0 {
 			beta = (sqc - k*dq*dc) / rest
 		}
-		dst[r] = q[r] - beta*c[r]
+		dst[r] = q[r] - beta*(c[r]/unit)
 	}
 }
 
@@ -48,14 +55,29 @@ func mean(q *[Replicates]float64) float64 {
 	return s / Replicates
 }
 
-// standardError returns the mean of the replicates and its standard error.
+// largestDeviation returns the largest |x - m|.
+func largestDeviation(q *[Replicates]float64, m float64) float64 {
+	d := 0.0
+	for _, x := range q {
+		d = math.Max(d, math.Abs(x-m))
+	}
+	return d
+}
+
+// standardError returns the mean of the replicates and its standard error,
+// which neither overflows nor vanishes before the deviations do.
 func standardError(q *[Replicates]float64) (m, se float64) {
 	m = mean(q)
+	unit := largestDeviation(q, m)
+	if unit == 0 {
+		return m, 0
+	}
 	s := 0.0
 	for _, x := range q {
-		s += (x - m) * (x - m)
+		d := (x - m) / unit
+		s += d * d
 	}
-	return m, math.Sqrt(s / (Replicates * (Replicates - 1)))
+	return m, unit * math.Sqrt(s/(Replicates*(Replicates-1)))
 }
 
 // Confidence returns the number of standard errors on either side of an
