@@ -1,12 +1,13 @@
 package baseline
 
 import (
+	"context"
 	"math"
 
-	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas64"
 
 	"github.com/covprop/covprop"
+	"github.com/covprop/covprop/internal/kernel"
 )
 
 // moments are the streamed co-moments, up to the fourth order, of n draws of
@@ -48,18 +49,32 @@ func (t *moments) set(u, v, scratch blas64.General) {
 	}
 	square := scratch
 	multiply(square, u, u)
-	blas64.Syrk(blas.NoTrans, 1, u, 0, upper(t.s2))
-	blas64.Gemm(blas.NoTrans, blas.Trans, 1, square, u, 0, t.s21)
-	blas64.Syrk(blas.NoTrans, 1, square, 0, upper(t.s22))
+	mulTrans(t.s2, u, u, false)
+	mulTrans(t.s21, square, u, false)
+	mulTrans(t.s22, square, square, false)
 	if v.Data == nil {
 		return
 	}
 	multiply(square, v, v)
 	multiply(u, u, v)
-	blas64.Syrk(blas.NoTrans, 1, v, 0, upper(t.v2))
-	blas64.Gemm(blas.NoTrans, blas.Trans, 1, u, v, 0, t.x)
-	blas64.Syrk(blas.NoTrans, 1, square, 0, upper(t.f))
-	blas64.Syrk(blas.NoTrans, 2, u, 1, upper(t.f))
+	mulTrans(t.v2, v, v, false)
+	mulTrans(t.x, u, v, false)
+	mulTrans(t.f, square, square, false)
+	for i := range square.Rows {
+		d := row(square, i)
+		for k, x := range row(u, i) {
+			d[k] = 2 * x
+		}
+	}
+	mulTrans(t.f, square, u, true)
+}
+
+// mulTrans computes dst = a b', or dst += a b' if add is set, on the caller's
+// goroutine and so without an error.
+func mulTrans(dst, a, b blas64.General, add bool) {
+	if err := kernel.MulTransTo(context.Background(), 1, dst, a, b, add); err != nil {
+		panic(err)
+	}
 }
 
 // centreRow subtracts the mean from u and returns it. Taking the first value
