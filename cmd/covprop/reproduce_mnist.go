@@ -33,8 +33,8 @@ func (c *reproduceMNISTCmd) Help() string {
 	return `Trains an all-convolutional network like LeNet-5: 5 x 5 convolution to 32 channels, ReLU, 2 x 2 with stride 2 to 32, 5 x 5 to 64, ` +
 		`ReLU, 2 x 2 with stride 2 to 64, 1024 units, ReLU, ten logits. The mean of the input is a test image, standardised, and its covariance ` +
 		`random: its eigenvalues are uniform and its norm is one, spectral as in the paper's other experiment, or Frobenius as in its program. ` +
-		`The default takes about ten minutes on two cores with AVX-512 and 4 GiB of memory, a quarter of that for training; --width 8 takes a tenth of the time ` +
-		`and of the memory. The covariances of the network's units are kept in float32. An interruption shows what is done.`
+		`The default takes five to ten minutes on two cores with AVX-512, two of them for training, and 4 GiB of memory; ` +
+		`--width 8 takes a tenth of that. The covariances of the network's units are kept in float32. An interruption shows what is done.`
 }
 
 const defaultEpochs = 2
