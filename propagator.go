@@ -35,6 +35,9 @@ type Result struct {
 	// InputCov, (outputs, inputs), is the covariance Cov(y, x) between the
 	// outputs and the input vector; nil unless it was asked for.
 	InputCov *mat.Dense
+	// Mixture is the distribution whose moments these are; nil for methods that
+	// do not make one.
+	Mixture *Mixture
 	// Audit compares the moments with samples; nil unless the result was
 	// audited.
 	Audit *Audit

@@ -56,7 +56,7 @@ func (r *run) finish() {
 	} else {
 		r.finishDense()
 	}
-	res.StandardErrors, res.InputCov, res.Audit = nil, nil, nil
+	res.StandardErrors, res.InputCov, res.Mixture, res.Audit = nil, nil, nil, nil
 	if r.opts.KeepInput {
 		res.InputCov = r.inputCov()
 	}
