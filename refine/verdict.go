@@ -138,9 +138,9 @@ func (c *comparison) judge(scale, meanLimit, varianceLimit float64) judgement {
 	return j
 }
 
-// negligible is the standard deviation, relative to the size of the output,
+// negligibleStd is the standard deviation, relative to the size of the output,
 // below which that of an output that is constant in all samples counts as 0.
-const negligible = 1e-6
+const negligibleStd = 1e-6
 
 // judgeConstant judges an element that has the same value y in all N samples.
 // Another value then has a probability p of at most 3/N (19 times out of 20),
@@ -155,7 +155,7 @@ func (c *comparison) judgeConstant(scale float64) judgement {
 	root := math.Hypot(c.std, diff)
 	j := judgement{excess: root / scale, reason: fmt.Sprintf("constant in all of %.0f samples, but the standard deviation is %.2g", c.samples, c.std)}
 	switch {
-	case root <= negligible*scale:
+	case root <= negligibleStd*scale:
 		j.verdict = covprop.Consistent
 		j.reason = fmt.Sprintf("constant in all of %.0f samples", c.samples)
 	case diff > math.Sqrt(3/c.samples)*root:
