@@ -32,6 +32,8 @@ type Audit struct {
 	Verdict Verdict
 	// Reason says in a few words why the verdict is what it is.
 	Reason string
+	// Worst is the element that the verdict is about: the worst of all.
+	Worst int
 	// Samples is the number of evaluations, Seed what selected them.
 	Samples int
 	Seed    uint64
@@ -46,7 +48,8 @@ type Audit struct {
 	// rounding.
 	Constant []int
 	// FirstBroken is the index in Nodes of the first node whose moments are
-	// off, -1 if none is known.
+	// off, all of its elements taken together, or else of that which makes
+	// element Worst; -1 if nodes were not looked at.
 	FirstBroken int
 	// Nodes compares the nodes one by one, in the order of execution; empty
 	// unless the verdict asked for it and the function has nodes.

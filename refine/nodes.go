@@ -79,7 +79,22 @@ func (a *Audit) nodes(ctx context.Context, net *graph.Network, in covprop.Gaussi
 			to.FirstBroken = k
 		}
 	}
+	if to.FirstBroken < 0 {
+		to.FirstBroken = maker(net, to.Worst)
+	}
 	return nil
+}
+
+// maker returns the node that makes element i of the output vector, -1 if it
+// is an input or a constant.
+func maker(net *graph.Network, i int) int {
+	from := net.OutputSources()
+	for k, o := range net.Outputs() {
+		if i >= o.Offset && i < o.Offset+o.Len && from[k].Constant == nil {
+			return max(from[k].Layer, -1)
+		}
+	}
+	return -1
 }
 
 // broken reports whether a node's moments are off by more than an audit's

@@ -30,7 +30,7 @@ func judge(samples int, seed uint64, res *covprop.Result, m *sample.Marginals, m
 			a.Constant = append(a.Constant, i)
 		}
 		if rank(j.verdict) > rank(worst.verdict) || j.verdict == worst.verdict && j.excess > worst.excess {
-			worst = j
+			worst, a.Worst = j, i
 			worst.reason = elementName(res, i) + ": " + j.reason
 		}
 	}
