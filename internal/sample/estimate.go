@@ -20,32 +20,40 @@ import (
 //	beta_r = Cov(q, c)/Var(c) over the replicates but r
 //
 // (Hickernell, Lemieux & Owen 2005 on why the coefficient must be that of the
-// replicates' means and not of the points). dst may be q or c. In units of the
-// largest deviation of a c_r squares neither overflow nor vanish.
+// replicates' means and not of the points), or 0 where c explains too little of
+// q in them for the coefficient to be worth its noise: points that already
+// integrate the linear part leave nothing to the control. dst may be q or c. In
+// units of the largest deviations squares neither overflow nor vanish.
 func crossFit(dst, q, c *[Replicates]float64) {
 	mq, mc := mean(q), mean(c)
-	unit := largestDeviation(c, mc)
-	if unit == 0 {
+	unit, scale := largestDeviation(c, mc), largestDeviation(q, mq)
+	if unit == 0 || scale == 0 {
 		*dst = *q
 		return
 	}
-	var sqc, scc float64
+	var sqq, sqc, scc float64
 	for r := range q {
-		dc := (c[r] - mc) / unit
-		sqc += (q[r] - mq) * dc
+		dq, dc := (q[r]-mq)/scale, (c[r]-mc)/unit
+		sqq += dq * dq
+		sqc += dq * dc
 		scc += dc * dc
 	}
 	// Leaving r out takes R/(R-1) times its product from a centred sum.
 	const k = float64(Replicates) / (Replicates - 1)
 	for r := range q {
-		dq, dc := q[r]-mq, (c[r]-mc)/unit
+		dq, dc := (q[r]-mq)/scale, (c[r]-mc)/unit
 		beta := 0.0
-		if rest := scc - k*dc*dc; rest > 0 {
-			beta = (sqc - k*dq*dc) / rest
+		a, b, ab := sqq-k*dq*dq, scc-k*dc*dc, sqc-k*dq*dc
+		if ab*ab > worthwhile*a*b && b > 0 {
+			beta = ab / b
 		}
-		dst[r] = q[r] - beta*(c[r]/unit)
+		dst[r] = q[r] - scale*beta*(c[r]/unit)
 	}
 }
+
+// worthwhile is the squared correlation between q and c from which on a
+// coefficient is used: by chance 15 replicates exceed it once in twenty times.
+const worthwhile = .26
 
 func mean(q *[Replicates]float64) float64 {
 	s := 0.0
