@@ -60,6 +60,7 @@ type NodeAccuracy struct {
 
 // StandardErrors are the standard errors of a sampling method's estimates.
 type StandardErrors struct {
+	Samples int // the number of evaluations
 	Mean []float64 // (n)
 	Cov  *Dense    // (n, n): entry (i, j) belongs to covariance (i, j)
 }

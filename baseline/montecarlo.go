@@ -94,6 +94,7 @@ func (mc MonteCarlo) Propagate(ctx context.Context, in covprop.Gaussian) (covpro
 		return covprop.Result{}, err
 	}
 	se := total.standardErrors(cov)
+	se.Samples = mc.Samples
 	g := covprop.Gaussian{Mean: total.mean, Cov: covprop.DenseOf(cov)}
 	reason := f.Note(fmt.Sprintf("Monte Carlo, %d samples", mc.Samples))
 	return covprop.Result{

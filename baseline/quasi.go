@@ -87,7 +87,7 @@ func (mc MonteCarlo) quasi(ctx context.Context, in covprop.Gaussian, outputs []c
 		return covprop.Result{}, err
 	}
 	g := covprop.Gaussian{Mean: moments.Mean, Cov: covprop.DenseOf(cov)}
-	errs := &covprop.StandardErrors{Mean: moments.MeanSE, Cov: covprop.DenseOf(se)}
+	errs := &covprop.StandardErrors{Samples: s.Samples(), Mean: moments.MeanSE, Cov: covprop.DenseOf(se)}
 	reason := s.Note(fmt.Sprintf("quasi-Monte Carlo, %d scrambled %v points in %d randomisations", s.Samples(), mc.Sampler, sample.Replicates))
 	return covprop.Result{
 		Gaussian: g, Outputs: outputs, StandardErrors: errs,

@@ -48,7 +48,7 @@ func (a Auto) Propagate(ctx context.Context, in covprop.Gaussian) (covprop.Resul
 	if err != nil {
 		return covprop.Result{}, fmt.Errorf("auto: %w", err)
 	}
-	audit := Audit{Func: a.Network}
+	audit := Audit{Func: a.Network, Seed: h.Seed}
 	sure, enough := sample.Confidence(hybridSure), sample.Replicates*audit.mostPoints()
 	for n := min(firstPoints(h.Func), h.mostPoints()); ; n = min(2*n, h.mostPoints()) {
 		if err := h.grow(ctx, s, n); err != nil {
@@ -61,10 +61,16 @@ func (a Auto) Propagate(ctx context.Context, in covprop.Gaussian) (covprop.Resul
 			res.Audit = found
 			return res, nil
 		case n == h.mostPoints() || resolved(m, h.RelError, h.RelError, sure) && (s.Samples() >= enough || !suspect(m, &res)):
-			refined := h.result(s)
+			refined, err := h.result(s)
+			if err != nil {
+				return covprop.Result{}, err
+			}
 			refined.Audit = found
-			refined.Accuracy.Reason += " (the propagation's " + found.Reason + ")"
-			return refined, nil
+			refined.Accuracy.Reason += "; the audit of the analytic moments: " + found.Verdict.String()
+			if found.Verdict == covprop.ClosureError {
+				err = audit.nodes(ctx, a.Network, in, &t, found)
+			}
+			return refined, err
 		}
 	}
 }

@@ -33,8 +33,9 @@ const hybridSure = .99
 // unbiased whatever the gain is worth (its coefficient for some samples comes from the others), and come with standard
 // errors. Samples are taken until the error asked for is reached.
 //
-// The covariance need not be positive semidefinite to more than its standard
-// errors.
+// Where its errors leave a covariance that is not positive semidefinite, the
+// negative eigenvalues of the correlation matrix are taken as 0, and the
+// Accuracy says so.
 type Hybrid struct {
 	// Func is what is sampled.
 	Func covprop.Func
@@ -78,7 +79,7 @@ func (h Hybrid) Propagate(ctx context.Context, in covprop.Gaussian) (covprop.Res
 			return covprop.Result{}, err
 		}
 		if n == h.mostPoints() || resolved(s.Marginals(), h.RelError, h.RelError, sample.Confidence(hybridSure)) {
-			return h.result(s), nil
+			return h.result(s)
 		}
 	}
 }
@@ -167,20 +168,27 @@ func (h *Hybrid) gain(ctx context.Context, in covprop.Gaussian) (blas64.General,
 }
 
 // result returns the estimates of s.
-func (h *Hybrid) result(s *sample.Stream) covprop.Result {
+func (h *Hybrid) result(s *sample.Stream) (covprop.Result, error) {
 	cov, se := s.Covariance()
+	dropped, err := sample.Positive(cov)
+	if err != nil {
+		return covprop.Result{}, fmt.Errorf("hybrid: %w", err)
+	}
 	m := s.Marginals()
 	reached := largestError(m, sample.Confidence(hybridSure))
 	reason := fmt.Sprintf("randomised quasi-Monte Carlo with the gain as control variate, %d samples", s.Samples())
 	if !resolved(m, h.RelError, h.RelError, sample.Confidence(hybridSure)) {
 		reason += fmt.Sprintf("; the relative error of %g that was asked for is not certain", h.RelError)
 	}
+	if dropped > 0 {
+		reason += fmt.Sprintf("; the eigenvalue %.2g of the output's correlation matrix was taken as 0", -dropped)
+	}
 	return covprop.Result{
 		Gaussian:       covprop.Gaussian{Mean: m.Mean, Cov: covprop.DenseOf(cov)},
 		Outputs:        outputsOf(h.Func),
 		Accuracy:       covprop.ApproximatedBy(reached, s.Note(reason)),
-		StandardErrors: &covprop.StandardErrors{Mean: m.MeanSE, Cov: covprop.DenseOf(se)},
-	}
+		StandardErrors: &covprop.StandardErrors{Samples: s.Samples(), Mean: m.MeanSE, Cov: covprop.DenseOf(se)},
+	}, nil
 }
 
 // largestError returns k standard errors of the worst element: of a mean in standard

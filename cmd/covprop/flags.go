@@ -59,15 +59,19 @@ type methodFlags struct {
 	Tol       *float64  `placeholder:"T" help:"Certified tolerance, relative to the standard deviations (moment, diagonal; default: 1e-9, with --precision 32 1.2e-7)."`
 	Precision int       `enum:"64,32" default:"64" placeholder:"BITS" help:"Bits in which covariances are kept: 64, or 32 for half the memory (moment; default: ${default})."`
 	Samples   int       `default:"10000" placeholder:"N" help:"Number of Monte Carlo samples (default: ${default})."`
-	Sampler   string    `enum:"random" default:"random" placeholder:"KIND" help:"How Monte Carlo draws its samples: random (default: ${default})."`
-	Seed      uint64    `default:"1" placeholder:"S" help:"Seed of the Monte Carlo samples (default: ${default})."`
+	Sampler   string    `enum:"random,sobol,halton" default:"random" placeholder:"KIND" help:"How Monte Carlo draws its samples: random, or sobol or halton for randomised quasi-Monte Carlo, which needs fewer (default: ${default})."`
+	RelError  *float64  `placeholder:"E" help:"Error at which to stop: of a mean in standard deviations, of a variance relative to it (hybrid, auto; default: 0.05)."`
+	Seed      uint64    `default:"1" placeholder:"S" help:"Seed of all samples (default: ${default})."`
 	Threads   *int      `placeholder:"N" help:"Number of threads (default: one a processor)."`
 	MaxMemory *byteSize `placeholder:"8GiB" help:"Refuse work whose matrices need more memory (default: three quarters of the machine's, where that is known)."`
 }
 
 // check checks the flags for the methods that are to run.
 func (f *methodFlags) check(methods ...string) error {
-	analytic := slices.Contains(methods, moment) || slices.Contains(methods, diagonal)
+	given := func(of ...string) bool {
+		return slices.ContainsFunc(methods, func(m string) bool { return slices.Contains(of, m) })
+	}
+	series := given(moment, hybrid, auto)
 	switch {
 	case f.Order != nil && f.Tol != nil:
 		return usagef("--order and --tol exclude each other")
@@ -75,12 +79,16 @@ func (f *methodFlags) check(methods ...string) error {
 		return usagef("--order must be at least 1, not %d", *f.Order)
 	case f.Tol != nil && !(*f.Tol > 0 && *f.Tol < 1):
 		return usagef("--tol must lie between 0 and 1, not at %v", *f.Tol)
-	case f.Order != nil && !slices.Contains(methods, moment):
+	case f.Order != nil && !series:
 		return usagef("--order has no meaning for the method %s: it is the order of the covariance series of the method moment", strings.Join(methods, ", "))
-	case f.Tol != nil && !analytic:
+	case f.Tol != nil && !series && !given(diagonal):
 		return usagef("--tol has no meaning for the method %s: it is the tolerance of the methods moment and diagonal", strings.Join(methods, ", "))
-	case f.Precision != 64 && !slices.Contains(methods, moment):
+	case f.Precision != 64 && !series:
 		return usagef("--precision has no meaning for the method %s: it is that of the covariances of the method moment", strings.Join(methods, ", "))
+	case f.RelError != nil && !given(hybrid, auto):
+		return usagef("--rel-error has no meaning for the method %s: it is where the methods hybrid and auto stop", strings.Join(methods, ", "))
+	case f.RelError != nil && !(*f.RelError > 0 && *f.RelError < 1):
+		return usagef("--rel-error must lie between 0 and 1, not at %v", *f.RelError)
 	case f.Samples < 2:
 		return usagef("--samples must be at least 2, not %d", f.Samples)
 	case f.Seed == 0:
@@ -89,6 +97,14 @@ func (f *methodFlags) check(methods ...string) error {
 		return usagef("--threads must be at least 1, not %d", *f.Threads)
 	}
 	return nil
+}
+
+// relError returns the error at which to stop, 0 for the default.
+func (f *methodFlags) relError() float64 {
+	if f.RelError == nil {
+		return 0
+	}
+	return *f.RelError
 }
 
 // threads returns the number of threads, 0 for the default.

@@ -10,6 +10,7 @@ import (
 	"github.com/covprop/covprop"
 	"github.com/covprop/covprop/baseline"
 	"github.com/covprop/covprop/graph"
+	"github.com/covprop/covprop/refine"
 )
 
 // The methods, in the order in which compare shows them.
@@ -19,12 +20,23 @@ const (
 	linear     = "linear"
 	unscented  = "unscented"
 	monteCarlo = "montecarlo"
+	hybrid     = "hybrid"
+	auto       = "auto"
 )
 
-var allMethods = []string{moment, diagonal, linear, unscented, monteCarlo}
+var allMethods = []string{moment, diagonal, linear, unscented, monteCarlo, hybrid, auto}
 
-// sampling says that a method draws as many samples as it is told to.
-func sampling(method string) bool { return method == monteCarlo }
+// analytic says that a method propagates node by node, with the options of the
+// analytic network.
+func analytic(method string) bool { return method == moment || method == diagonal || method == auto }
+
+// sampling says that a method draws samples, with a seed, and may take long.
+func sampling(method string) bool {
+	return method == monteCarlo || method == hybrid || method == auto
+}
+
+// The samplers, by name.
+var samplers = map[string]baseline.Sampler{"random": baseline.Random, "sobol": baseline.Sobol, "halton": baseline.Halton}
 
 // samplerName returns what a sampler is called in text.
 func samplerName(sampler string) string {
@@ -38,13 +50,21 @@ func samplerName(sampler string) string {
 type task struct {
 	model   string // the file
 	method  string
-	seed    uint64 // of monteCarlo
+	seed    uint64 // of the methods that sample
 	samples int    // of monteCarlo
 	net     *graph.Network
 	in      covprop.Gaussian
 	flags   *methodFlags
+	audit   auditing
 
 	strict, keepInput bool // of the analytic methods
+}
+
+// auditing says whether to audit, and with how many samples; 0 lets the audit
+// choose.
+type auditing struct {
+	on      bool
+	samples int
 }
 
 // run applies the method and returns the result, all of whose numbers are
@@ -55,7 +75,7 @@ func (t *task) run(e *env, label string) (covprop.Result, time.Duration, error) 
 	}
 	p := newProgress(e.stderr, label)
 	start := time.Now()
-	res, err := t.propagator(p.update).Propagate(e.ctx, t.in)
+	res, err := t.audited(p.update).Propagate(e.ctx, t.in)
 	elapsed := time.Since(start)
 	p.clear()
 	var memory *covprop.MemoryError
@@ -73,7 +93,19 @@ func (t *task) run(e *env, label string) (covprop.Result, time.Duration, error) 
 	return res, elapsed, nil
 }
 
+// audited returns the method, audited if that is asked for.
+func (t *task) audited(progress func(done, total int)) covprop.Propagator {
+	p := t.propagator(progress)
+	if !t.audit.on {
+		return p
+	}
+	return refine.Audit{
+		Propagator: p, Func: t.net, Samples: t.audit.samples, Seed: t.seed, Threads: t.flags.threads(), Progress: progress,
+	}
+}
+
 func (t *task) propagator(progress func(done, total int)) covprop.Propagator {
+	f := t.flags
 	switch t.method {
 	case linear:
 		return baseline.Linear{Func: t.net}
@@ -81,10 +113,25 @@ func (t *task) propagator(progress func(done, total int)) covprop.Propagator {
 		return baseline.Unscented{Func: t.net}
 	case monteCarlo:
 		return baseline.MonteCarlo{
-			Func: t.net, Samples: t.samples, Seed: t.seed,
-			Threads: t.flags.threads(), Progress: progress,
+			Func: t.net, Samples: t.samples, Sampler: samplers[f.Sampler], Seed: t.seed,
+			Threads: f.threads(), Progress: progress,
+		}
+	case hybrid:
+		return refine.Hybrid{
+			Func: t.net, Propagator: t.network(nil), RelError: f.relError(),
+			Seed: t.seed, Threads: f.threads(), MaxBytes: f.maxBytes(), Progress: progress,
+		}
+	case auto:
+		return refine.Auto{
+			Network: t.network(nil), RelError: f.relError(),
+			Seed: t.seed, Threads: f.threads(), MaxBytes: f.maxBytes(), Progress: progress,
 		}
 	}
+	return t.network(progress)
+}
+
+// network returns the analytic network.
+func (t *task) network(progress func(done, total int)) *graph.Network {
 	o := graph.Options{
 		Diagonal:  t.method == diagonal,
 		Strict:    t.strict,
@@ -93,7 +140,7 @@ func (t *task) propagator(progress func(done, total int)) covprop.Propagator {
 		MaxBytes:  t.flags.maxBytes(),
 		Progress:  progress,
 	}
-	if t.method == moment {
+	if t.method != diagonal {
 		o.Precision = t.flags.Precision
 	}
 	if t.flags.Order != nil {

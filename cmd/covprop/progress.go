@@ -49,6 +49,9 @@ func (p *progress) update(done, total int) {
 			progressbar.OptionClearOnFinish(),
 		)
 	}
+	if p.bar.GetMax() != total { // other work, such as an audit, has begun
+		p.bar.ChangeMax(total)
+	}
 	// A bar that cannot be drawn is no reason to stop.
 	_ = p.bar.Set(done)
 }

@@ -14,15 +14,16 @@ import (
 type propagateCmd struct {
 	modelFlags
 	inputFlags
-	Method string `enum:"moment,diagonal,linear,unscented,montecarlo" default:"moment" help:"moment (analytic, full covariance), diagonal (analytic, no covariances), linear, unscented or montecarlo (default: ${default})."`
+	Method string `enum:"moment,diagonal,linear,unscented,montecarlo,hybrid,auto" default:"moment" help:"moment (analytic, full covariance), diagonal (analytic, no covariances), linear, unscented, montecarlo, hybrid (samples with the analytic gain as control variate) or auto (moment if the audit agrees, else hybrid) (default: ${default})."`
 	methodFlags
-	Strict      bool       `help:"Refuse a model with a node that could only be linearised (moment, diagonal)."`
+	Audit       *int       `placeholder:"N" help:"Compare the result with N samples of the model, 0 for none (default for moment and diagonal: as many as resolve 1%, at most 50000)."`
+	Strict      bool       `help:"Refuse a model with a node that could only be linearised, and end with status 1 if the audit finds a closure error (moment, diagonal, auto)."`
 	KeepInput   bool       `help:"Add the covariance between outputs and inputs to the JSON and .npz forms (moment)."`
 	Attribution bool       `help:"Show each input's share of the variance of each output (moment)."`
 	Classify    bool       `help:"Show the probability of every class, and that the predicted one changes."`
 	Format      string     `enum:"text,json" default:"text" help:"text or json (default: ${default})."`
 	Output      outputFile `name:"output" short:"o" placeholder:"FILE" help:"Write the result to a .json or .npz file and only a summary to standard output."`
-	Explain     bool       `help:"Show how exact every node was."`
+	Explain     bool       `help:"Show how exact every node was and, if the audit finds a closure error, how far off."`
 }
 
 // Help is shown below the flags' summary.
@@ -42,9 +43,15 @@ func (c *propagateCmd) check() error {
 		return err
 	}
 	switch {
+	case c.Audit != nil && *c.Audit != 0 && *c.Audit < minAudit:
+		return usagef("--audit must be at least %d samples, or 0 for none, not %d", minAudit, *c.Audit)
+	case c.Audit != nil && c.Method == auto:
+		return usagef("--audit has no meaning for the method auto, which takes the samples that it needs")
+	case c.Audit != nil && *c.Audit > 0 && sampling(c.Method):
+		return usagef("--audit has no meaning for the method %s, which itself samples", c.Method)
 	case c.Sampler != "random" && c.Method != monteCarlo:
 		return usagef("--sampler has no meaning for the method %s: it says how the method montecarlo draws its samples", c.Method)
-	case c.Strict && c.Method != moment && c.Method != diagonal:
+	case c.Strict && !analytic(c.Method):
 		return usagef("--strict has no meaning for the method %s, which does not work node by node", c.Method)
 	case c.KeepInput && c.Method != moment:
 		return usagef("--keep-input needs --method moment: the method %s has no covariances with the input", c.Method)
@@ -52,6 +59,15 @@ func (c *propagateCmd) check() error {
 		return usagef("--attribution needs --method moment: the method %s has no covariances with the input", c.Method)
 	}
 	return c.Output.check(".json", ".npz")
+}
+
+// auditing returns whether to audit: by default what rests on the Gaussian
+// closure.
+func (c *propagateCmd) auditing() auditing {
+	if c.Audit == nil {
+		return auditing{on: c.Method == moment || c.Method == diagonal}
+	}
+	return auditing{on: *c.Audit > 0, samples: *c.Audit}
 }
 
 func (c *propagateCmd) Run(e *env) error {
@@ -70,7 +86,7 @@ func (c *propagateCmd) Run(e *env) error {
 	}
 	t := task{
 		model: c.Model, method: c.Method, seed: c.Seed, samples: c.Samples, net: net, in: in, flags: &c.methodFlags,
-		strict: c.Strict, keepInput: c.KeepInput || c.Attribution,
+		audit: c.auditing(), strict: c.Strict, keepInput: c.KeepInput || c.Attribution,
 	}
 	r := findings{inputs: net.Inputs()}
 	if r.res, r.elapsed, err = t.run(e, "propagating"); err != nil {
@@ -88,7 +104,13 @@ func (c *propagateCmd) Run(e *env) error {
 			return err
 		}
 	}
-	return c.write(e, &r)
+	if err := c.write(e, &r); err != nil {
+		return err
+	}
+	if a := r.res.Audit; c.Strict && c.Method != auto && a != nil && a.Verdict == covprop.ClosureError {
+		return fmt.Errorf("%s: --strict: the audit finds a closure error: %s", c.Model, a.Reason)
+	}
+	return nil
 }
 
 // findings are what propagate found out.
@@ -104,7 +126,7 @@ type findings struct {
 // output.
 func (c *propagateCmd) write(e *env, r *findings) error {
 	var seed *uint64
-	if c.Method == monteCarlo {
+	if sampling(c.Method) {
 		seed = &c.Seed
 	}
 	full := newResultJSON(c.Model, c.Method, seed, &r.res, r.elapsed)
@@ -162,12 +184,21 @@ func (c *propagateCmd) text(r *findings) []byte {
 		p.linef("")
 	}
 	p.linef("accuracy  %s", accuracyLine(res))
-	p.linef("time      %s", formatTime(r.elapsed))
+	audited := ""
+	if res.Audit != nil {
+		p.linef("audit     %s", auditLine(c.Method, res.Audit))
+		audited = ", with the audit"
+	}
+	p.linef("time      %s%s", formatTime(r.elapsed), audited)
 	if c.Explain && len(res.Nodes) > 0 {
 		p.linef("\nnodes: how exact each is, given that its input is Gaussian; bounds are relative to the standard deviations")
 		p.nodes(res.Nodes)
 	} else if c.Explain {
 		p.linef("\nthe method %s does not work node by node: there is nothing to explain", c.Method)
+	}
+	if c.Explain && res.Audit != nil && len(res.Audit.Nodes) > 0 {
+		p.linef("\naudit of the nodes: mean off by, in standard deviations; analytic standard deviation over the sampled one; largest skewness")
+		p.nodeAudits(res.Audit)
 	}
 	return p.Bytes()
 }

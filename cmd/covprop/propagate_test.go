@@ -25,12 +25,15 @@ type wantResult struct {
 	Model   string  `json:"model"`
 	Method  string  `json:"method"`
 	Seed    *uint64 `json:"seed"`
+	Samples int     `json:"samples"`
 	Outputs []struct {
-		Name  string      `json:"name"`
-		Shape []int       `json:"shape"`
-		Mean  []float64   `json:"mean"`
-		Std   []float64   `json:"std"`
-		Cov   [][]float64 `json:"cov"`
+		Name   string      `json:"name"`
+		Shape  []int       `json:"shape"`
+		Mean   []float64   `json:"mean"`
+		Std    []float64   `json:"std"`
+		Cov    [][]float64 `json:"cov"`
+		MeanSE []*float64  `json:"mean_se"`
+		StdSE  []*float64  `json:"std_se"`
 	} `json:"outputs"`
 	Cross []struct {
 		A   string      `json:"a"`
@@ -50,7 +53,8 @@ type wantResult struct {
 			Reason string   `json:"reason"`
 		} `json:"nodes"`
 	} `json:"accuracy"`
-	ElapsedMS *float64 `json:"elapsed_ms"`
+	Audit     *wantAudit `json:"audit"`
+	ElapsedMS *float64   `json:"elapsed_ms"`
 }
 
 func propagateJSON(t *testing.T, args ...string) wantResult {
@@ -68,7 +72,11 @@ func TestPropagateJSON(t *testing.T) {
 		if r.Schema != 1 || r.Version != "0.1.0" || r.Model != mandal || r.Method != method || r.ElapsedMS == nil || *r.ElapsedMS <= 0 {
 			t.Errorf("%s: head %+v", method, r)
 		}
-		if (r.Seed != nil) != (method == "montecarlo") || r.Seed != nil && *r.Seed != 7 {
+		sampled := slices.Contains([]string{"montecarlo", "hybrid"}, method)
+		if sampled != (r.Samples >= 500) || sampled != (len(r.Outputs[0].MeanSE) == 2) || sampled != (len(r.Outputs[1].StdSE) == 1) {
+			t.Errorf("%s: %d samples, standard errors %v", method, r.Samples, r.Outputs[0].MeanSE)
+		}
+		if (r.Seed != nil) != slices.Contains([]string{"montecarlo", "hybrid", "auto"}, method) || r.Seed != nil && *r.Seed != 7 {
 			t.Errorf("%s: seed %v", method, r.Seed)
 		}
 		for i, name := range []string{"output_1", "output_2", "output_3"} {
@@ -93,7 +101,8 @@ func TestPropagateJSON(t *testing.T) {
 		} else if len(r.Cross) != 3 || r.Cross[1].A != "output_1" || r.Cross[1].B != "output_3" || len(r.Cross[1].Cov) != 2 || len(r.Cross[1].Cov[0]) != 1 {
 			t.Errorf("%s: cross %v", method, r.Cross)
 		}
-		analytic := method == "moment" || method == "diagonal"
+		// Auto keeps the moments here, since the audit agrees with them.
+		analytic := method == "moment" || method == "diagonal" || method == "auto"
 		if r.Accuracy.Status != "approximate" || r.Accuracy.Reason == "" || (len(r.Accuracy.Nodes) > 0) != analytic {
 			t.Errorf("%s: accuracy %+v", method, r.Accuracy)
 		}
@@ -101,7 +110,7 @@ func TestPropagateJSON(t *testing.T) {
 			// An affine node is exact, unless the covariances it makes are ignored.
 			exact := n.Status == "exact" && n.Bound != nil && *n.Bound == 0
 			ignoring := n.Status == "approximate" && n.Bound == nil && n.Reason == "covariances ignored"
-			if n.Op == "Gemm" && !(method == "moment" && exact || method == "diagonal" && (exact || ignoring)) {
+			if n.Op == "Gemm" && !(method != "diagonal" && exact || method == "diagonal" && (exact || ignoring)) {
 				t.Errorf("%s: node %+v", method, n)
 			}
 		}
@@ -328,6 +337,7 @@ func TestFiles(t *testing.T) {
 				Status, Reason string
 				Bound          *float64
 			}
+			Audit     *wantAudit
 			ElapsedMS float64 `json:"elapsed_ms"`
 		}
 		path := filepath.Join(dir, "r.npz")

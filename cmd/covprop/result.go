@@ -15,11 +15,13 @@ type resultJSON struct {
 	Model     string       `json:"model"`
 	Method    string       `json:"method"`
 	Seed      *uint64      `json:"seed"`
+	Samples   int          `json:"samples,omitempty"` // of sampling methods
 	Outputs   []outputJSON `json:"outputs"`
 	Cross     []crossJSON  `json:"cross"`
 	Accuracy  accuracyJSON `json:"accuracy"`
 	ElapsedMS float64      `json:"elapsed_ms"`
 
+	Audit       *auditJSON        `json:"audit,omitempty"`       // unless --audit 0
 	InputCross  []inputCrossJSON  `json:"input_cross,omitempty"` // with --keep-input
 	Attribution []attributionJSON `json:"attribution,omitempty"` // with --attribution
 	Classify    *classifyJSON     `json:"classify,omitempty"`    // with --classify
@@ -31,6 +33,9 @@ type outputJSON struct {
 	Mean  []float64   `json:"mean"`
 	Std   []float64   `json:"std"`
 	Cov   [][]float64 `json:"cov,omitempty"` // absent if the method has no covariances
+	// Standard errors, of sampling methods; null where unknown.
+	MeanSE []*float64 `json:"mean_se,omitempty"`
+	StdSE  []*float64 `json:"std_se,omitempty"`
 }
 
 // crossJSON is the covariance between two outputs, rows for a.
@@ -65,11 +70,19 @@ func newResultJSON(model, method string, seed *uint64, res *covprop.Result, elap
 			Bound: known(res.Accuracy.Bound), Nodes: []nodeJSON{},
 		},
 	}
+	r.Audit = newAuditJSON(method, res)
 	for i, o := range res.Outputs {
 		g := res.Output(i)
 		out := outputJSON{Name: o.Name, Shape: nonNil(o.Shape), Mean: g.Mean, Std: g.Std()}
 		if cov, ok := res.Cross(i, i); ok {
 			out.Cov = rowsOf(cov)
+		}
+		if se := res.StandardErrors; se != nil {
+			r.Samples = se.Samples
+			for k, s := range out.Std {
+				out.MeanSE = append(out.MeanSE, known(se.Mean[o.Offset+k]))
+				out.StdSE = append(out.StdSE, known(stdError(se.Cov.At(o.Offset+k, o.Offset+k), s)))
+			}
 		}
 		r.Outputs = append(r.Outputs, out)
 		for j := i + 1; j < len(res.Outputs); j++ {
@@ -97,6 +110,7 @@ type summaryJSON struct {
 	File      string              `json:"file"`
 	Outputs   []summaryOutputJSON `json:"outputs"`
 	Accuracy  summaryAccuracyJSON `json:"accuracy"`
+	Audit     *auditJSON          `json:"audit,omitempty"`
 	ElapsedMS float64             `json:"elapsed_ms"`
 }
 
@@ -116,11 +130,21 @@ func (r *resultJSON) summary(file string) *summaryJSON {
 		Schema: r.Schema, Version: r.Version, Model: r.Model, Method: r.Method, Seed: r.Seed,
 		File: file, Outputs: []summaryOutputJSON{}, ElapsedMS: r.ElapsedMS,
 		Accuracy: summaryAccuracyJSON{Status: r.Accuracy.Status, Reason: r.Accuracy.Reason, Bound: r.Accuracy.Bound},
+		Audit:    r.Audit,
 	}
 	for _, o := range r.Outputs {
 		s.Outputs = append(s.Outputs, summaryOutputJSON{Name: o.Name, Shape: o.Shape})
 	}
 	return s
+}
+
+// stdError returns the standard error of a standard deviation from that of its
+// square.
+func stdError(variance, std float64) float64 {
+	if variance == 0 {
+		return 0
+	}
+	return variance / (2 * std)
 }
 
 // known returns x for JSON: nil, which is null there, if it is not finite.

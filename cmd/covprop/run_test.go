@@ -136,6 +136,7 @@ func TestExitStatus(t *testing.T) {
 		{compare("--scales", "lots"), 2, "--scales"},
 		{compare("--sampler", "dice"), 2, "--sampler"},
 		{compare("--plot", "x.pdf"), 2, "--plot x.pdf: the name must end in .svg or .png"},
+		{with("--sampler", "sobol"), 2, "--sampler has no meaning for the method moment"},
 		// Two inputs.
 		{[]string{"propagate", mandal, "--mean", "0", "--std", "1"}, 2, `"input_1", "input_2"`},
 		{[]string{"propagate", mandal, "--mean", "input_1=0", "--std", "input_1=1"}, 2, `"input_2" is neither uncertain nor fixed`},

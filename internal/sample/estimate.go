@@ -158,11 +158,22 @@ func (s *Stream) variance(a *[Replicates]float64, i int, delta, se float64) (v, 
 			w[r] = t.l2[i]/n - known
 		}
 	}
-	if s.gain.Rows > 0 {
-		crossFit(&q, &q, &w)
-	}
-	v, vse = standardError(&q)
+	v, vse = s.square(&q, &w, true)
 	return v + se*se, vse
+}
+
+// square returns the mean of the second moments q and its standard error, with
+// the help of the control w if there is one; but not where that would leave a
+// variance that is not positive, as chance can where there are few points.
+func (s *Stream) square(q, w *[Replicates]float64, variance bool) (c, se float64) {
+	if s.gain.Rows > 0 {
+		var helped [Replicates]float64
+		crossFit(&helped, q, w)
+		if c, se = standardError(&helped); c > 0 || !variance {
+			return c, se
+		}
+	}
+	return standardError(q)
 }
 
 // carriers returns N (E e^2)^2/E e^4 for e = d_i - delta.
@@ -208,10 +219,7 @@ func (s *Stream) Covariance() (cov, se blas64.General) {
 					w[r] = t.ll.Data[i*m+j]/n - known
 				}
 			}
-			if s.gain.Rows > 0 {
-				crossFit(&q, &q, &w)
-			}
-			c, e := standardError(&q)
+			c, e := s.square(&q, &w, i == j)
 			cov.Data[i*m+j], se.Data[i*m+j] = c+bias, e
 			cov.Data[j*m+i], se.Data[j*m+i] = c+bias, e
 		}
