@@ -126,7 +126,7 @@ func differs(got, want string) string {
 
 var (
 	// duration is an elapsed time, which differs from run to run.
-	duration = regexp.MustCompile(`^[0-9.]+ ?(ns|µs|us|ms|s|m)$`)
+	duration = regexp.MustCompile(`^[0-9.]+ ?(ns|µs|us|ms|s|m),?$`)
 	// number is a decimal with what may stand round it in a table or a list.
 	number = regexp.MustCompile(`^([^0-9+-]*)([+-]?[0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?)([^0-9]*)$`)
 )
