@@ -37,10 +37,11 @@ const (
 // The next is made where such a change is predicted to be the largest.
 //
 // The error left is estimated as the sum of all predicted changes, that of the
-// directions beyond the leading ones by their part of E[J'WJ], plus the
-// difference that twice the nodes make to the first split, which gets as many
-// as it needs. It is no bound: what the closure hides from a split and the
-// Jacobian from its points is not seen.
+// directions beyond the leading ones by their part of E[J'WJ], plus the errors
+// of the splits themselves: of the first, which gets as many nodes as it needs,
+// the difference that twice the nodes make, and of the others in proportion to
+// what they changed. Above 1/2 it is given as +Inf, for unknown. It is no bound: what
+// the closure hides from a split and the Jacobian from its points is not seen.
 //
 // The result does not depend on the number of threads; with a Deadline it
 // depends on the time.

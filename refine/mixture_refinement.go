@@ -19,9 +19,11 @@ type refinement struct {
 	space  *subspace
 	leaves []*component
 
-	// rule is what the last doubling of the first split's nodes changed, and
-	// beyond what splits along the directions that were not tried are
-	// predicted to change.
+	// ruleShare is the error of the split itself in relation to what the split
+	// changes, rule the sum of these errors over all splits made, and beyond
+	// what splits along the directions that were not tried are predicted to
+	// change.
+	ruleShare    float64
 	rule, beyond change
 
 	mean, variance []float64 // of the mixture of leaves
@@ -74,36 +76,47 @@ func (r *refinement) first(ctx context.Context) (why string, err error) {
 			best = j
 		}
 	}
-	parts, err := r.firstSplit(ctx, best, trials[best*nodes:][:nodes])
-	if err != nil {
-		return "", err
-	}
 	r.lookBeyond()
-	w.errs[best] = w.measure(parts)
-	r.inherit(w, parts, best)
-	r.leaves = parts
-	r.total()
-	return "", nil
+	r.take(best, trials[best*nodes:][:nodes])
+	return "", r.doubleNodes(ctx, best)
 }
 
-// firstSplit returns the first split, along direction j. Its error stays, as
-// those of later ones within small parts of the input do not: the nodes are
-// doubled at least once, and until that changes moments by no more than half
-// the error asked for, or takes a quarter of the budget that is left.
-func (r *refinement) firstSplit(ctx context.Context, j int, parts []*component) ([]*component, error) {
-	for s := r.Split; ; {
-		s.Nodes = moreNodes(s.Nodes)
+// take makes parts, along direction j, the first split.
+func (r *refinement) take(j int, parts []*component) {
+	r.leaves = parts
+	r.whole.errs[j] = r.whole.measure(parts)
+	r.inherit(r.whole, parts, j)
+	r.total()
+}
+
+// doubleNodes gives the first split, along direction j, the nodes it needs,
+// since its own error stays. The nodes are doubled until that changes the moments by no more than
+// half the error asked for, or than a quarter of what later splits are
+// predicted to, or takes a quarter of the budget that is left.
+func (r *refinement) doubleNodes(ctx context.Context, j int) error {
+	s := r.Split
+	for more := moreNodes(s.Nodes); more > s.Nodes; more = moreNodes(s.Nodes) {
+		if s.Nodes > r.Split.Nodes && float64(more) > (r.Budget-r.cost)/4 {
+			return nil
+		}
+		s.Nodes = more
 		finer := r.whole.split(j, s)
 		if err := r.propagate(ctx, finer); err != nil {
-			return nil, err
+			return err
 		}
-		r.rule = difference(r.whole, parts, finer)
-		parts = finer
-		next := moreNodes(s.Nodes)
-		if r.rule.largest() <= r.RelError/2 || next == s.Nodes || float64(next) > (r.Budget-r.cost)/4 {
-			return parts, nil
+		d := difference(r.whole, r.leaves, finer)
+		// A kinked function's error is erratic: a difference may be small by
+		// chance after one that was not.
+		r.rule = change{max(d.mean, r.rule.mean/4), max(d.variance, r.rule.variance/4)}
+		if whole := r.whole.errs[j].largest(); len(r.leaves) == r.Split.Nodes && whole > 0 {
+			r.ruleShare = min(1, d.largest()/whole)
 		}
+		if rule := r.rule.largest(); rule <= r.RelError/2 || rule <= r.predicted().largest()/4 {
+			return nil
+		}
+		r.take(j, finer)
 	}
+	return nil
 }
 
 // moreNodes is the number of nodes of the next finer rule: 5, 9, 17, ...
@@ -183,13 +196,24 @@ func (r *refinement) share(c *component) (s change) {
 	return s
 }
 
+// mostEstimate is the largest estimate that is one: no change is more than 1,
+// and what is off by a factor of 4,000 changes by that at every split, too.
+const mostEstimate = .5
+
 // estimate returns the error that is left: the sum of all predicted changes
-// and of what the rule itself is off by. It is +Inf before the first split.
+// and of what the rule itself is off by. It is +Inf, for unknown, before the
+// first split and above mostEstimate.
 func (r *refinement) estimate() float64 {
-	if len(r.leaves) == 1 {
+	p := r.predicted()
+	e := max(p.mean+r.rule.mean+r.beyond.mean, p.variance+r.rule.variance+r.beyond.variance)
+	if len(r.leaves) == 1 || !(e <= mostEstimate) {
 		return math.Inf(1)
 	}
-	sum := change{r.rule.mean + r.beyond.mean, r.rule.variance + r.beyond.variance}
+	return e
+}
+
+// predicted returns the sum of all predicted changes.
+func (r *refinement) predicted() (sum change) {
 	for _, c := range r.leaves {
 		s := r.share(c)
 		for _, e := range c.errs {
@@ -197,7 +221,7 @@ func (r *refinement) estimate() float64 {
 			sum.variance += s.variance * e.variance
 		}
 	}
-	return sum.largest()
+	return sum
 }
 
 // A candidate is a split that may be made next.
@@ -279,6 +303,9 @@ func (r *refinement) round(ctx context.Context, best []candidate) error {
 	for t, b := range best {
 		c, of := r.leaves[b.leaf], parts[t*nodes:][:nodes]
 		c.errs[b.direction] = c.measure(of)
+		share, e := r.share(c), c.errs[b.direction].scaled(r.ruleShare, r.ruleShare)
+		r.rule.mean += share.mean * e.mean
+		r.rule.variance += share.variance * e.variance
 		r.inherit(c, of, b.direction)
 		r.leaves[b.leaf] = of[0]
 		r.leaves = append(r.leaves, of[1:]...)
