@@ -44,6 +44,11 @@ type MonteCarlo struct {
 	// of the mean that comes from the odd part of Func (all of it, if Func is
 	// affine). The standard error of the mean is that of the pair averages.
 	Antithetic bool
+	// Partial makes a run whose context is cancelled return the moments of the
+	// samples done by then, if there are enough for standard errors, in place
+	// of the context's error. Accuracy.Reason says so, and StandardErrors how
+	// many there are. Batches that were begun are finished.
+	Partial bool
 	// Threads is the number of goroutines that evaluate Func; 0 means
 	// GOMAXPROCS.
 	Threads int
@@ -86,7 +91,8 @@ func (mc MonteCarlo) Propagate(ctx context.Context, in covprop.Gaussian) (covpro
 		return covprop.Result{}, err
 	}
 	total, err := mc.run(ctx, in.Mean, f)
-	if err != nil {
+	done := mc.evaluations(total)
+	if partial := mc.Partial && total.n >= 2 && ctx.Err() != nil && errors.Is(err, ctx.Err()); err != nil && !partial {
 		return covprop.Result{}, err
 	}
 	cov := total.covariance()
@@ -94,15 +100,31 @@ func (mc MonteCarlo) Propagate(ctx context.Context, in covprop.Gaussian) (covpro
 		return covprop.Result{}, err
 	}
 	se := total.standardErrors(cov)
-	se.Samples = mc.Samples
+	se.Samples = done
 	g := covprop.Gaussian{Mean: total.mean, Cov: covprop.DenseOf(cov)}
-	reason := f.Note(fmt.Sprintf("Monte Carlo, %d samples", mc.Samples))
+	reason := f.Note("Monte Carlo, " + drawn(done, mc.Samples))
 	return covprop.Result{
 		Gaussian:       g,
 		Outputs:        outputs,
 		Accuracy:       covprop.ApproximatedBy(largest(se, g.Std()), reason),
 		StandardErrors: se,
 	}, nil
+}
+
+// evaluations returns how many evaluations t has the moments of.
+func (mc MonteCarlo) evaluations(t *moments) int {
+	if mc.Antithetic {
+		return 2 * int(t.n)
+	}
+	return int(t.n)
+}
+
+// drawn writes the number of samples.
+func drawn(done, asked int) string {
+	if done < asked {
+		return fmt.Sprintf("interrupted after %d of %d samples", done, asked)
+	}
+	return fmt.Sprintf("%d samples", done)
 }
 
 func (mc MonteCarlo) check() error {

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"gonum.org/v1/gonum/mat"
@@ -351,4 +352,46 @@ func Example() {
 	// baseline.MonteCarlo  9.37 +- 1.44 m (Monte Carlo, 100000 samples)
 	// baseline.Linear      9.44 +- 1.44 m (first-order linearisation with central differences)
 	// baseline.Unscented   9.37 +- 1.44 m (unscented transform)
+}
+
+// TestPartial interrupts a run: what it returns is the result of as many
+// samples as it says, bit for bit.
+func TestPartial(t *testing.T) {
+	in := covprop.Gaussian{Mean: []float64{0.5}, Cov: covprop.Diagonal{2}}
+	for _, mc := range []MonteCarlo{{}, {Antithetic: true}, {Sampler: Sobol}, {Sampler: Halton}} {
+		mc.Samples, mc.Threads = 100000, 2
+		name := fmt.Sprintf("%v, antithetic %v", mc.Sampler, mc.Antithetic)
+		ctx, cancel := context.WithCancel(t.Context())
+		var calls atomic.Int64
+		square := func(dst, x []float64) {
+			if calls.Add(1) == 5000 {
+				cancel()
+			}
+			dst[0] = x[0] * x[0]
+		}
+		mc.Func = fn{1, 1, square}
+		mc.Partial = true
+		got, err := mc.Propagate(ctx, in)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		n := got.StandardErrors.Samples
+		if n < 4000 || n > 6000 || !strings.Contains(got.Accuracy.Reason, "interrupted") {
+			t.Errorf("%s: %d samples, %s", name, n, got.Accuracy.Reason)
+		}
+		mc.Samples = n
+		want, err := mc.Propagate(t.Context(), in)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if got.Mean[0] != want.Mean[0] || got.Cov.At(0, 0) != want.Cov.At(0, 0) || got.StandardErrors.Mean[0] != want.StandardErrors.Mean[0] {
+			t.Errorf("%s: %v and %v, but %v and %v of %d samples", name, got.Mean, got.Cov, want.Mean, want.Cov, n)
+		}
+		if strings.Contains(want.Accuracy.Reason, "interrupted") {
+			t.Errorf("%s: a whole run says %s", name, want.Accuracy.Reason)
+		}
+		if _, err := mc.Propagate(ctx, in); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: nothing was done, but the error is %v", name, err)
+		}
+	}
 }

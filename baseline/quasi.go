@@ -68,8 +68,18 @@ func (mc MonteCarlo) quasi(ctx context.Context, in covprop.Gaussian, outputs []c
 		return covprop.Result{}, fmt.Errorf("monte carlo: %w", err)
 	}
 	points := (mc.Samples-1)/sample.Replicates + 1
+	within, interrupted := ctx, ""
+	if mc.Partial { // ends between pieces only, where all randomisations have the same length
+		within = context.WithoutCancel(ctx)
+	}
 	for s.Points() < points {
-		err := s.Grow(ctx, min(s.Points()+mc.piece(), points))
+		if err := ctx.Err(); err != nil && s.Points() < 2 {
+			return covprop.Result{}, err
+		} else if err != nil && mc.Partial {
+			interrupted = fmt.Sprintf(", interrupted before %d", sample.Replicates*points)
+			break
+		}
+		err := s.Grow(within, min(s.Points()+mc.piece(), points))
 		var at *sample.SampleError
 		if errors.As(err, &at) {
 			return covprop.Result{}, fmt.Errorf("monte carlo: %w", err)
@@ -88,7 +98,7 @@ func (mc MonteCarlo) quasi(ctx context.Context, in covprop.Gaussian, outputs []c
 	}
 	g := covprop.Gaussian{Mean: moments.Mean, Cov: covprop.DenseOf(cov)}
 	errs := &covprop.StandardErrors{Samples: s.Samples(), Mean: moments.MeanSE, Cov: covprop.DenseOf(se)}
-	reason := s.Note(fmt.Sprintf("quasi-Monte Carlo, %d scrambled %v points in %d randomisations", s.Samples(), mc.Sampler, sample.Replicates))
+	reason := s.Note(fmt.Sprintf("quasi-Monte Carlo, %d scrambled %v points in %d randomisations%s", s.Samples(), mc.Sampler, sample.Replicates, interrupted))
 	return covprop.Result{
 		Gaussian: g, Outputs: outputs, StandardErrors: errs,
 		Accuracy: covprop.ApproximatedBy(largest(errs, g.Std()), reason),
