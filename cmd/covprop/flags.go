@@ -60,7 +60,8 @@ type methodFlags struct {
 	Precision int       `enum:"64,32" default:"64" placeholder:"BITS" help:"Bits in which covariances are kept: 64, or 32 for half the memory (moment; default: ${default})."`
 	Samples   int       `default:"10000" placeholder:"N" help:"Number of Monte Carlo samples (default: ${default})."`
 	Sampler   string    `enum:"random,sobol,halton" default:"random" placeholder:"KIND" help:"How Monte Carlo draws its samples: random, or sobol or halton for randomised quasi-Monte Carlo, which needs fewer (default: ${default})."`
-	RelError  *float64  `placeholder:"E" help:"Error at which to stop: of a mean in standard deviations, of a variance relative to it (hybrid, auto; default: 0.05)."`
+	RelError  *float64  `placeholder:"E" help:"Error at which to stop: of a mean in standard deviations, of a variance relative to it (mixture, hybrid, auto; default: 0.05)."`
+	Budget    *budget   `placeholder:"B" help:"What to spend at most: so many times one propagation, or a time such as 2s (mixture; default: 200)."`
 	Seed      uint64    `default:"1" placeholder:"S" help:"Seed of all samples (default: ${default})."`
 	Threads   *int      `placeholder:"N" help:"Number of threads (default: one a processor)."`
 	MaxMemory *byteSize `placeholder:"8GiB" help:"Refuse work whose matrices need more memory (default: three quarters of the machine's, where that is known)."`
@@ -71,7 +72,7 @@ func (f *methodFlags) check(methods ...string) error {
 	given := func(of ...string) bool {
 		return slices.ContainsFunc(methods, func(m string) bool { return slices.Contains(of, m) })
 	}
-	series := given(moment, hybrid, auto)
+	series := given(moment, mixture, hybrid, auto)
 	switch {
 	case f.Order != nil && f.Tol != nil:
 		return usagef("--order and --tol exclude each other")
@@ -85,10 +86,12 @@ func (f *methodFlags) check(methods ...string) error {
 		return usagef("--tol has no meaning for the method %s: it is the tolerance of the methods moment and diagonal", strings.Join(methods, ", "))
 	case f.Precision != 64 && !series:
 		return usagef("--precision has no meaning for the method %s: it is that of the covariances of the method moment", strings.Join(methods, ", "))
-	case f.RelError != nil && !given(hybrid, auto):
-		return usagef("--rel-error has no meaning for the method %s: it is where the methods hybrid and auto stop", strings.Join(methods, ", "))
+	case f.RelError != nil && !given(mixture, hybrid, auto):
+		return usagef("--rel-error has no meaning for the method %s: it is where the methods mixture, hybrid and auto stop", strings.Join(methods, ", "))
 	case f.RelError != nil && !(*f.RelError > 0 && *f.RelError < 1):
 		return usagef("--rel-error must lie between 0 and 1, not at %v", *f.RelError)
+	case f.Budget != nil && !given(mixture):
+		return usagef("--budget has no meaning for the method %s: it is that of the method mixture", strings.Join(methods, ", "))
 	case f.Samples < 2:
 		return usagef("--samples must be at least 2, not %d", f.Samples)
 	case f.Seed == 0:

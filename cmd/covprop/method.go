@@ -20,15 +20,18 @@ const (
 	linear     = "linear"
 	unscented  = "unscented"
 	monteCarlo = "montecarlo"
+	mixture    = "mixture"
 	hybrid     = "hybrid"
 	auto       = "auto"
 )
 
-var allMethods = []string{moment, diagonal, linear, unscented, monteCarlo, hybrid, auto}
+var allMethods = []string{moment, diagonal, linear, unscented, monteCarlo, mixture, hybrid, auto}
 
 // analytic says that a method propagates node by node, with the options of the
 // analytic network.
-func analytic(method string) bool { return method == moment || method == diagonal || method == auto }
+func analytic(method string) bool {
+	return method == moment || method == diagonal || method == mixture || method == auto
+}
 
 // sampling says that a method draws samples, with a seed, and may take long.
 func sampling(method string) bool {
@@ -96,7 +99,7 @@ func (t *task) run(e *env, label string) (covprop.Result, time.Duration, error) 
 // audited returns the method, audited if that is asked for.
 func (t *task) audited(progress func(done, total int)) covprop.Propagator {
 	p := t.propagator(progress)
-	if !t.audit.on {
+	if !t.audit.on || t.method == mixture { // which checks itself
 		return p
 	}
 	return refine.Audit{
@@ -116,6 +119,8 @@ func (t *task) propagator(progress func(done, total int)) covprop.Propagator {
 			Func: t.net, Samples: t.samples, Sampler: samplers[f.Sampler], Seed: t.seed,
 			Threads: f.threads(), Progress: progress,
 		}
+	case mixture:
+		return t.mixture(progress)
 	case hybrid:
 		return refine.Hybrid{
 			Func: t.net, Propagator: t.network(nil), RelError: f.relError(),

@@ -14,10 +14,11 @@ import (
 type propagateCmd struct {
 	modelFlags
 	inputFlags
-	Method string `enum:"moment,diagonal,linear,unscented,montecarlo,hybrid,auto" default:"moment" help:"moment (analytic, full covariance), diagonal (analytic, no covariances), linear, unscented, montecarlo, hybrid (samples with the analytic gain as control variate) or auto (moment if the audit agrees, else hybrid) (default: ${default})."`
+	Method string `enum:"moment,diagonal,linear,unscented,montecarlo,mixture,hybrid,auto" default:"moment" help:"moment (analytic, full covariance), diagonal (analytic, no covariances), linear, unscented, montecarlo, mixture (analytic, the input split into narrower Gaussians), hybrid (samples with the analytic gain as control variate) or auto (moment if the audit agrees, else hybrid) (default: ${default})."`
 	methodFlags
-	Audit       *int       `placeholder:"N" help:"Compare the result with N samples of the model, 0 for none (default for moment and diagonal: as many as resolve 1%, at most 50000)."`
-	Strict      bool       `help:"Refuse a model with a node that could only be linearised, and end with status 1 if the audit finds a closure error (moment, diagonal, auto)."`
+	distributionFlags
+	Audit       *int       `placeholder:"N" help:"Compare the result with N samples of the model, 0 for none (default for moment, diagonal and mixture: as many as resolve 1%, at most 50000)."`
+	Strict      bool       `help:"Refuse a model with a node that could only be linearised, and end with status 1 if the audit finds a closure error (moment, diagonal, mixture, auto)."`
 	KeepInput   bool       `help:"Add the covariance between outputs and inputs to the JSON and .npz forms (moment)."`
 	Attribution bool       `help:"Show each input's share of the variance of each output (moment)."`
 	Classify    bool       `help:"Show the probability of every class, and that the predicted one changes."`
@@ -40,6 +41,9 @@ func (c *propagateCmd) check() error {
 		return err
 	}
 	if err := c.methodFlags.check(c.Method); err != nil {
+		return err
+	}
+	if err := c.distributionFlags.check(c.Method); err != nil {
 		return err
 	}
 	switch {
@@ -65,7 +69,7 @@ func (c *propagateCmd) check() error {
 // closure.
 func (c *propagateCmd) auditing() auditing {
 	if c.Audit == nil {
-		return auditing{on: c.Method == moment || c.Method == diagonal}
+		return auditing{on: c.Method == moment || c.Method == diagonal || c.Method == mixture}
 	}
 	return auditing{on: *c.Audit > 0, samples: *c.Audit}
 }
@@ -133,6 +137,7 @@ func (c *propagateCmd) write(e *env, r *findings) error {
 	if c.KeepInput {
 		full.InputCross = r.inputCross()
 	}
+	full.Mixture = newMixtureJSON(&c.distributionFlags, &r.res)
 	full.Attribution, full.Classify = r.attribution(), r.classes.json()
 	if err := e.ctx.Err(); err != nil {
 		return err
@@ -179,6 +184,7 @@ func (c *propagateCmd) text(r *findings) []byte {
 		if c.KeepInput {
 			p.linef("\nthe covariances with the input are in the JSON and .npz forms")
 		}
+		newMixtureJSON(&c.distributionFlags, res).text(&p)
 		r.attributionText(&p)
 		r.classes.text(&p)
 		p.linef("")

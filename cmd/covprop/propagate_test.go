@@ -53,8 +53,22 @@ type wantResult struct {
 			Reason string   `json:"reason"`
 		} `json:"nodes"`
 	} `json:"accuracy"`
-	Audit     *wantAudit `json:"audit"`
-	ElapsedMS *float64   `json:"elapsed_ms"`
+	Audit   *wantAudit `json:"audit"`
+	Mixture *struct {
+		Components int `json:"components"`
+		Outputs    []struct {
+			Name      string `json:"name"`
+			Quantiles []struct {
+				P      float64   `json:"p"`
+				Values []float64 `json:"values"`
+			} `json:"quantiles"`
+			Exceed []struct {
+				Threshold   float64   `json:"threshold"`
+				Probability []float64 `json:"probability"`
+			} `json:"exceed"`
+		} `json:"outputs"`
+	} `json:"mixture"`
+	ElapsedMS *float64 `json:"elapsed_ms"`
 }
 
 func propagateJSON(t *testing.T, args ...string) wantResult {
@@ -102,7 +116,7 @@ func TestPropagateJSON(t *testing.T) {
 			t.Errorf("%s: cross %v", method, r.Cross)
 		}
 		// Auto keeps the moments here, since the audit agrees with them.
-		analytic := method == "moment" || method == "diagonal" || method == "auto"
+		analytic := method == "moment" || method == "diagonal" || method == "auto" || method == "mixture"
 		if r.Accuracy.Status != "approximate" || r.Accuracy.Reason == "" || (len(r.Accuracy.Nodes) > 0) != analytic {
 			t.Errorf("%s: accuracy %+v", method, r.Accuracy)
 		}

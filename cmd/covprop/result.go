@@ -22,6 +22,7 @@ type resultJSON struct {
 	ElapsedMS float64      `json:"elapsed_ms"`
 
 	Audit       *auditJSON        `json:"audit,omitempty"`       // unless --audit 0
+	Mixture     *mixtureJSON      `json:"mixture,omitempty"`     // of the method mixture
 	InputCross  []inputCrossJSON  `json:"input_cross,omitempty"` // with --keep-input
 	Attribution []attributionJSON `json:"attribution,omitempty"` // with --attribution
 	Classify    *classifyJSON     `json:"classify,omitempty"`    // with --classify
