@@ -60,9 +60,9 @@ type NodeAccuracy struct {
 
 // StandardErrors are the standard errors of a sampling method's estimates.
 type StandardErrors struct {
-	Samples int // the number of evaluations
-	Mean []float64 // (n)
-	Cov  *Dense    // (n, n): entry (i, j) belongs to covariance (i, j)
+	Samples int       // the number of evaluations
+	Mean    []float64 // (n)
+	Cov     *Dense    // (n, n): entry (i, j) belongs to covariance (i, j)
 }
 
 // Output returns the moments of output i of r.Outputs. They share r's memory.

@@ -148,7 +148,7 @@ func (m *Mixture) refine(ctx, limited context.Context, r *refinement) (why strin
 				return "", err
 			}
 			if verdict == covprop.Consistent && len(r.leaves) >= m.Components {
-				return "which an audit found consistent", nil
+				return "when an audit found it consistent", nil
 			}
 			objected = verdict == covprop.ClosureError
 			converged = converged && !objected

@@ -166,5 +166,6 @@ func (j *mixtureJSON) text(p *page) {
 		p.linef("\ndistribution of output %s, a mixture of %d Gaussians", show(o.Name), j.Components)
 		p.table(rows, true)
 		p.more(n - maxRows)
+		p.linef("  the mixture's probabilities are good to some hundredths; smaller ones rest on its Gaussian tails")
 	}
 }
