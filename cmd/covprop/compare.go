@@ -51,8 +51,8 @@ func (c *compareCmd) check() error {
 	if err := c.methodFlags.check(c.Methods...); err != nil {
 		return err
 	}
-	if n := c.truthSamples(); n < 2 {
-		return usagef("--truth-samples must be at least 2, not %d", n)
+	if err := checkSamples("--truth-samples", c.truthSamples(), c.Sampler); err != nil {
+		return err
 	}
 	for i, s := range c.Scales {
 		if !(s > 0) || math.IsInf(s, 1) {
@@ -167,17 +167,19 @@ func scaled(in covprop.Gaussian, s float64) (covprop.Gaussian, error) {
 // compare compares the methods on t's input; ok is false if it was interrupted
 // before there was anything to judge.
 //
-// The methods that sample come after the truth, the others before it: so an
-// interruption, which most likely hits one of the long runs, leaves something
-// to judge and something to judge it by.
+// The methods that may take long come after the truth, the others before it: so
+// an interruption, which most likely hits one of the long runs, leaves something to
+// judge and something to judge it by, if only the samples of the truth that were
+// done.
 func (c *compareCmd) compare(e *env, t task) (r comparison, ok bool) {
 	trials := make(map[string]trial)
-	run := func(samples bool) {
+	run := func(long bool) {
 		for _, m := range c.Methods {
-			if sampling(m) != samples || e.ctx.Err() != nil {
+			if (sampling(m) || m == mixture) != long || e.ctx.Err() != nil {
 				continue
 			}
 			t.method, t.seed, t.samples = m, nextSeed(c.Seed), c.Samples
+			t.audit.on = m == mixture // which goes by it
 			tr := trial{method: m}
 			tr.res, tr.elapsed, tr.err = t.run(e, m)
 			if e.ctx.Err() == nil {
@@ -186,10 +188,11 @@ func (c *compareCmd) compare(e *env, t task) (r comparison, ok bool) {
 		}
 	}
 	run(false)
-	t.method, t.seed, t.samples = monteCarlo, c.Seed, c.truthSamples()
+	t.method, t.seed, t.samples, t.partial, t.audit.on = monteCarlo, c.Seed, c.truthSamples(), true, false
 	if r.truth, _, r.err = t.run(e, "truth"); r.err != nil {
 		return r, e.ctx.Err() == nil
 	}
+	t.partial = false
 	run(true)
 	for _, m := range c.Methods {
 		if tr, done := trials[m]; done {
@@ -200,6 +203,16 @@ func (c *compareCmd) compare(e *env, t task) (r comparison, ok bool) {
 		}
 	}
 	return r, true
+}
+
+// samples returns the number of samples of the truth, and whether they are
+// fewer than the asked ones, since it was interrupted.
+func (r *comparison) samples(asked int) (n int, partial bool) {
+	if r.err != nil {
+		return asked, false
+	}
+	n = r.truth.StandardErrors.Samples
+	return n, n < asked
 }
 
 // nextSeed returns another seed, which is not 0.
@@ -263,7 +276,10 @@ func (c *compareCmd) partial(done []comparison) string {
 	for _, t := range last.trials {
 		methods = append(methods, t.method)
 	}
-	s := fmt.Sprintf("interrupted after %s", strings.Join(methods, ", "))
+	if n, partial := last.samples(c.truthSamples()); partial {
+		methods = append(methods, fmt.Sprintf("%d of %d samples of the truth", n, c.truthSamples()))
+	}
+	s := "interrupted after " + strings.Join(methods, ", ")
 	if len(c.Scales) > 0 {
 		s += fmt.Sprintf(" at scale %s, which is number %d of %d", formatScale(last.scale), len(done), len(c.Scales))
 	}

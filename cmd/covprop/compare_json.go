@@ -11,11 +11,13 @@ type compareJSON struct {
 	Partial bool        `json:"partial,omitempty"` // the work was interrupted
 }
 
+// truthJSON is the truth; it is Partial if it was interrupted after Samples.
 type truthJSON struct {
 	Method  string `json:"method"`
 	Sampler string `json:"sampler"`
 	Samples int    `json:"samples"`
 	Seed    uint64 `json:"seed"`
+	Partial bool   `json:"partial,omitempty"`
 }
 
 // scaleJSON is the comparison at one scale; Error says why it has no methods.
@@ -51,10 +53,12 @@ func (c *compareCmd) json(done []comparison, partial bool) *compareJSON {
 	truth := truthJSON{Method: monteCarlo, Sampler: c.Sampler, Samples: c.truthSamples(), Seed: c.Seed}
 	r := &compareJSON{Schema: 1, Model: c.Model, Truth: truth, Methods: []trialJSON{}, Partial: partial}
 	if len(c.Scales) == 0 {
+		r.Truth.Samples, r.Truth.Partial = done[0].samples(c.truthSamples())
 		r.Methods = trialsJSON(done[0].trials)
 		return r
 	}
 	for _, d := range done {
+		truth.Samples, truth.Partial = d.samples(c.truthSamples())
 		s := scaleJSON{Scale: d.scale, Truth: truth, Methods: trialsJSON(d.trials)}
 		if d.err != nil {
 			s.Error = d.err.Error()

@@ -28,6 +28,7 @@ type wantTruth struct {
 	Sampler string `json:"sampler"`
 	Samples int    `json:"samples"`
 	Seed    uint64 `json:"seed"`
+	Partial bool   `json:"partial"`
 }
 
 type wantTrial struct {
@@ -54,7 +55,7 @@ func compareJSONOf(t *testing.T, args ...string) wantCompare {
 
 func TestCompareJSON(t *testing.T) {
 	r := compareJSONOf(t, acas, "--mean", "0.1", "--std", "0.01", "--samples", "2000", "--seed", "5")
-	if r.Schema != 1 || r.Model != acas || r.Truth != (wantTruth{"montecarlo", "random", 2000, 5}) || r.Scales != nil || r.Partial || len(r.Methods) != 5 {
+	if r.Schema != 1 || r.Model != acas || r.Truth != (wantTruth{"montecarlo", "random", 2000, 5, false}) || r.Scales != nil || r.Partial || len(r.Methods) != 5 {
 		t.Fatalf("got %+v", r)
 	}
 	truth := propagateJSON(t, acas, "--mean", "0.1", "--std", "0.01", "--method", "montecarlo", "--samples", "2000", "--seed", "5")

@@ -13,7 +13,11 @@ import (
 func (c *compareCmd) text(done []comparison, partial string) []byte {
 	var p page
 	p.linef("model  %s", c.Model)
-	p.linef("truth  %s, %d samples, seed %d", samplerName(c.Sampler), c.truthSamples(), c.Seed)
+	samples := c.truthSamples()
+	if len(c.Scales) == 0 {
+		samples, _ = done[0].samples(samples)
+	}
+	p.linef("truth  %s, %d samples, seed %d", samplerName(c.Sampler), samples, c.Seed)
 	if c.Plot != "" {
 		p.linef("plot   %s", string(c.Plot))
 	}
@@ -29,11 +33,11 @@ func (c *compareCmd) text(done []comparison, partial string) []byte {
 		p.scales(c.Methods, done)
 	}
 	if slices.Contains(c.Methods, monteCarlo) {
-		samples := ""
+		count := ""
 		if c.Samples != c.truthSamples() {
-			samples = fmt.Sprintf("%d samples and ", c.Samples)
+			count = fmt.Sprintf("%d samples and ", c.Samples)
 		}
-		p.linef("montecarlo: a second run, with %sseed %d; its errors are those of sampling", samples, nextSeed(c.Seed))
+		p.linef("montecarlo: a second run, with %sseed %d; its errors are those of sampling", count, nextSeed(c.Seed))
 	}
 	return p.Bytes()
 }

@@ -92,12 +92,24 @@ func (f *methodFlags) check(methods ...string) error {
 		return usagef("--rel-error must lie between 0 and 1, not at %v", *f.RelError)
 	case f.Budget != nil && !given(mixture):
 		return usagef("--budget has no meaning for the method %s: it is that of the method mixture", strings.Join(methods, ", "))
-	case f.Samples < 2:
-		return usagef("--samples must be at least 2, not %d", f.Samples)
 	case f.Seed == 0:
 		return usagef("--seed must be at least 1")
 	case f.Threads != nil && *f.Threads < 1:
 		return usagef("--threads must be at least 1, not %d", *f.Threads)
+	}
+	return checkSamples("--samples", f.Samples, f.Sampler)
+}
+
+// minQuasi is the smallest number of quasi-random samples.
+const minQuasi = 32
+
+// checkSamples checks a number of samples of Monte Carlo, which flag gave.
+func checkSamples(flag string, n int, sampler string) error {
+	switch {
+	case n < 2:
+		return usagef("%s must be at least 2, not %d", flag, n)
+	case sampler != "random" && n < minQuasi:
+		return usagef("%s must be at least %d for --sampler %s, not %d", flag, minQuasi, sampler, n)
 	}
 	return nil
 }

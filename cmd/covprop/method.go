@@ -55,6 +55,7 @@ type task struct {
 	method  string
 	seed    uint64 // of the methods that sample
 	samples int    // of monteCarlo
+	partial bool   // monteCarlo, if interrupted, returns what it has
 	net     *graph.Network
 	in      covprop.Gaussian
 	flags   *methodFlags
@@ -117,7 +118,7 @@ func (t *task) propagator(progress func(done, total int)) covprop.Propagator {
 	case monteCarlo:
 		return baseline.MonteCarlo{
 			Func: t.net, Samples: t.samples, Sampler: samplers[f.Sampler], Seed: t.seed,
-			Threads: f.threads(), Progress: progress,
+			Threads: f.threads(), Progress: progress, Partial: t.partial,
 		}
 	case mixture:
 		return t.mixture(progress)

@@ -170,7 +170,7 @@ func (c *propagateCmd) text(r *findings) []byte {
 		if c.Sampler != "random" {
 			sampler = c.Sampler + ", "
 		}
-		p.linef("method    %s, %s%d samples, seed %d", c.Method, sampler, c.Samples, c.Seed)
+		p.linef("method    %s, %s%d samples, seed %d", c.Method, sampler, res.StandardErrors.Samples, c.Seed)
 	} else {
 		p.linef("method    %s", c.Method)
 	}

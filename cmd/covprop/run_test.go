@@ -127,6 +127,8 @@ func TestExitStatus(t *testing.T) {
 		{compare("--samples", "1"), 2, "--samples must be at least 2, not 1"},
 		{compare("--truth-samples", "1"), 2, "--truth-samples must be at least 2, not 1"},
 		{compare("--truth-samples=-5"), 2, "--truth-samples must be at least 2, not -5"},
+		{compare("--sampler", "sobol", "--truth-samples", "31"), 2, "--truth-samples must be at least 32 for --sampler sobol, not 31"},
+		{with("--method", "montecarlo", "--sampler", "halton", "--samples", "31"), 2, "--samples must be at least 32 for --sampler halton, not 31"},
 		{compare("--scales", "1,0"), 2, "--scales: a scale must be positive and finite, not 0"},
 		{compare("--scales", "1,nan"), 2, "--scales: a scale must be positive and finite, not NaN"},
 		{compare("--scales", "+inf"), 2, "--scales: a scale must be positive and finite, not +Inf"},
