@@ -154,7 +154,7 @@ func (m *Mixture) refine(ctx, limited context.Context, r *refinement) (why strin
 			converged = converged && !objected
 		}
 		if converged && len(r.leaves) >= m.Components {
-			return "whose predicted changes are below the error asked for", nil
+			return "with predicted changes below the error asked for", nil
 		}
 		splits := r.affordable()
 		if splits == 0 {
@@ -162,7 +162,7 @@ func (m *Mixture) refine(ctx, limited context.Context, r *refinement) (why strin
 		}
 		best := r.candidates(converged, splits)
 		if len(best) == 0 {
-			return "where no split is predicted to change them", nil
+			return "where no split is predicted to change anything", nil
 		}
 		if err := r.round(limited, best); late(err) {
 			return m.deadline(), nil
