@@ -4,12 +4,15 @@ SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
 
 GO        ?= go
+# What is fuzzed: the decoders. Pictures take milliseconds each, and their seeds
+# run with the tests.
+FUZZED    := ./cmd/... ./dataset ./internal/reproduce ./onnx
 # Runs of each fuzz target; a count, since a duration can end a slow run with
 # "context deadline exceeded".
 FUZZTIME  ?= 20000x
 BENCHTIME ?= 1s
 # The packages with concurrency in them, which the race detector is run on.
-RACE      ?= . ./graph ./onnx ./baseline ./internal/kernel
+RACE      ?= . ./graph ./onnx ./baseline ./refine ./internal/sample ./internal/kernel
 # The packages that hold assembly, and those tested on every instruction set.
 KERNELS   := ./internal/kernel ./internal/vec ./internal/bench
 ISA       := . ./internal/... ./activation ./layer ./graph ./optest
@@ -90,8 +93,8 @@ race: ## run the concurrent packages' tests under the race detector
 		echo "race: SKIPPED, there is no C compiler"; exit 0; fi; \
 	CGO_ENABLED=1 $(GO) test -race -short $(RACE)
 
-fuzz: ## fuzz every Fuzz target FUZZTIME times (20000x)
-	@targets=$$($(GO) test -list '^Fuzz' ./... | \
+fuzz: ## fuzz the decoders FUZZTIME times each (20000x)
+	@targets=$$($(GO) test -list '^Fuzz' $(FUZZED) | \
 		awk '/^Fuzz/{f[n++] = $$1} /^ok/{for (i = 0; i < n; i++) print f[i], $$2; n = 0}'); \
 	while read -r target package; do \
 		[ -n "$$target" ] || continue; \
