@@ -115,18 +115,27 @@ func (a Audit) Check(ctx context.Context, in covprop.Gaussian, res *covprop.Resu
 		return nil, err
 	}
 	s, err := sample.NewStream(ctx, sample.Task{Func: a.Func, In: in, InputCov: gainOf(res), Kind: qmc.Sobol, Seed: a.Seed ^ auditSeed, Threads: a.Threads})
+	var at *sample.SampleError
+	if errors.As(err, &at) {
+		return a.unsampled(res, err.Error()), nil
+	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("audit: %w", err)
 	}
 	most := a.mostPoints()
+	if most < 2 {
+		return a.unsampled(res, "no samples, which would cost more than half the propagation; ask for some (Samples, --audit)"), nil
+	}
+	if s.Certain() {
+		most = 2
+	}
 	for n := min(firstPoints(a.Func), most); ; n = min(2*n, most) {
 		if a.Samples > 0 {
 			n = most
 		}
 		err := s.Grow(ctx, n)
-		var at *sample.SampleError
 		if errors.As(err, &at) {
-			return a.unsampled(res, err), nil
+			return a.unsampled(res, err.Error()), nil
 		}
 		if err != nil {
 			return nil, fmt.Errorf("audit: %w", err)
@@ -167,16 +176,22 @@ func (a *Audit) prepare(in covprop.Gaussian) error {
 	return in.Check()
 }
 
-// mostPoints is the number of points of each replicate, at most.
+// mostPoints is the number of points of each replicate, at most; with fewer
+// than 2 there is no audit.
 func (a *Audit) mostPoints() int {
-	n := float64(maxSamples)
 	if a.Samples > 0 {
-		n = float64(a.Samples)
-	} else if net, ok := a.Func.(*graph.Network); ok {
-		budget := max(freeOperations, float64(net.PropagationOperations(false))/2)
+		return (a.Samples-1)/sample.Replicates + 1
+	}
+	n := float64(maxSamples)
+	if net, ok := a.Func.(*graph.Network); ok {
+		audited, ok := a.Propagator.(*graph.Network)
+		if !ok {
+			audited = net
+		}
+		budget := max(freeOperations, float64(audited.PropagationOperations(false))/2)
 		n = min(n, budget/float64(max(net.Operations(), 1)))
 	}
-	return max(int(math.Ceil(n/sample.Replicates)), 2)
+	return int(n / sample.Replicates)
 }
 
 // firstPoints is the number of points of each replicate to start with.

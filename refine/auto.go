@@ -48,6 +48,9 @@ func (a Auto) Propagate(ctx context.Context, in covprop.Gaussian) (covprop.Resul
 	if err != nil {
 		return covprop.Result{}, fmt.Errorf("auto: %w", err)
 	}
+	if s.Certain() {
+		h.MaxSamples = 2 * sample.Replicates
+	}
 	audit := Audit{Func: a.Network, Seed: h.Seed}
 	sure, enough := sample.Confidence(hybridSure), sample.Replicates*audit.mostPoints()
 	for n := min(firstPoints(h.Func), h.mostPoints()); ; n = min(2*n, h.mostPoints()) {

@@ -74,6 +74,9 @@ func (h Hybrid) Propagate(ctx context.Context, in covprop.Gaussian) (covprop.Res
 	if err != nil {
 		return covprop.Result{}, fmt.Errorf("hybrid: %w", err)
 	}
+	if s.Certain() {
+		h.MaxSamples = 2 * sample.Replicates
+	}
 	for n := min(firstPoints(h.Func), h.mostPoints()); ; n = min(2*n, h.mostPoints()) {
 		if err := h.grow(ctx, s, n); err != nil {
 			return covprop.Result{}, err

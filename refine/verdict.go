@@ -164,14 +164,15 @@ func (c *comparison) judgeConstant(scale float64) judgement {
 	return j
 }
 
-// unsampled is the audit of a function that overflows at a sample.
-func (a *Audit) unsampled(res *covprop.Result, err error) *covprop.Audit {
+// unsampled is the audit where there are no samples, or the function overflows
+// at one.
+func (a *Audit) unsampled(res *covprop.Result, reason string) *covprop.Audit {
 	unknown := make([]float64, res.Dim())
 	for i := range unknown {
 		unknown[i] = math.NaN()
 	}
 	return &covprop.Audit{
-		Verdict: covprop.Inconclusive, Reason: err.Error(), Seed: a.Seed, FirstBroken: -1,
+		Verdict: covprop.Inconclusive, Reason: reason, Seed: a.Seed, FirstBroken: -1,
 		MeanDifference: unknown, MeanDifferenceSE: unknown, StdRatio: unknown, StdRatioLow: unknown, StdRatioHigh: unknown,
 	}
 }

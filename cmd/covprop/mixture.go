@@ -47,7 +47,7 @@ func (t *task) mixture(progress func(done, total int)) covprop.Propagator {
 		m.Budget, m.Deadline = b.propagations, b.time
 	}
 	if t.audit.on {
-		m.Check = refine.Audit{Func: t.net, Samples: t.audit.samples, Seed: t.seed, Threads: t.flags.threads()}.Check
+		m.Check = refine.Audit{Propagator: m.Network, Func: t.net, Samples: t.audit.samples, Seed: t.seed, Threads: t.flags.threads()}.Check
 	}
 	return m
 }

@@ -68,7 +68,7 @@ func NewStream(ctx context.Context, t Task) (*Stream, error) {
 	}
 	for i, y := range s.centre {
 		if math.IsNaN(y) || math.IsInf(y, 0) {
-			return nil, fmt.Errorf("output element %d is %v at the mean of the input", i, y)
+			return nil, &SampleError{-1, fmt.Errorf("output element %d is %v", i, y)}
 		}
 	}
 	if t.InputCov.Rows > 0 && root.Rank() > 0 {
@@ -91,6 +91,9 @@ func (s *Stream) Samples() int { return Replicates * s.n }
 
 // Points is the number of points of each replicate so far.
 func (s *Stream) Points() int { return s.n }
+
+// Certain reports whether the input is certain, so that all samples are one.
+func (s *Stream) Certain() bool { return s.root.Rank() == 0 }
 
 // Note returns reason with a mention of what of the covariance was dropped.
 func (s *Stream) Note(reason string) string { return s.root.Note(reason) }
@@ -183,11 +186,16 @@ func (w *worker) eval(ctx context.Context, y, x, z blas64.General, r, first int)
 
 // A SampleError says at which sample the function failed or overflowed.
 type SampleError struct {
-	Sample int
+	Sample int // -1 for the mean of the input
 	Err    error
 }
 
-func (e *SampleError) Error() string { return fmt.Sprintf("sample %d: %v", e.Sample, e.Err) }
+func (e *SampleError) Error() string {
+	if e.Sample < 0 {
+		return fmt.Sprintf("at the mean of the input: %v", e.Err)
+	}
+	return fmt.Sprintf("sample %d: %v", e.Sample, e.Err)
+}
 
 func (e *SampleError) Unwrap() error { return e.Err }
 
