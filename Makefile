@@ -4,12 +4,10 @@ SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
 
 GO        ?= go
-# What is fuzzed: the decoders. Pictures take milliseconds each, and their seeds
-# run with the tests.
-FUZZED    := ./cmd/... ./dataset ./internal/reproduce ./onnx
 # Runs of each fuzz target; a count, since a duration can end a slow run with
-# "context deadline exceeded".
+# "context deadline exceeded". Pictures take milliseconds each.
 FUZZTIME  ?= 20000x
+PICTURES  ?= 1000x
 BENCHTIME ?= 1s
 # The packages with concurrency in them, which the race detector is run on.
 RACE      ?= . ./graph ./onnx ./baseline ./refine ./internal/sample ./internal/kernel
@@ -93,13 +91,14 @@ race: ## run the concurrent packages' tests under the race detector
 		echo "race: SKIPPED, there is no C compiler"; exit 0; fi; \
 	CGO_ENABLED=1 $(GO) test -race -short $(RACE)
 
-fuzz: ## fuzz the decoders FUZZTIME times each (20000x)
-	@targets=$$($(GO) test -list '^Fuzz' $(FUZZED) | \
+fuzz: ## fuzz every Fuzz target FUZZTIME times (20000x), pictures PICTURES (1000x)
+	@targets=$$($(GO) test -list '^Fuzz' ./... | \
 		awk '/^Fuzz/{f[n++] = $$1} /^ok/{for (i = 0; i < n; i++) print f[i], $$2; n = 0}'); \
 	while read -r target package; do \
 		[ -n "$$target" ] || continue; \
 		echo "fuzz: $$target $$package"; \
-		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package"; \
+		times=$(FUZZTIME); if [[ $$package == */report ]]; then times=$(PICTURES); fi; \
+		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $$times "$$package"; \
 	done <<< "$$targets"
 
 bench: ## run the benchmarks

@@ -26,13 +26,16 @@ const (
 
 const (
 	// maxSamples and resolution end an audit: the samples are as many as
-	// resolve a standard deviation to 1%, and no more than 50,000.
-	maxSamples = 50000
+	// resolve a standard deviation to 1%, and no more than 50,000, those that
+	// look at the nodes included.
+	maxSamples = 50000 - nodeSamples
 	resolution = .01
 	// freeOperations is the number of multiply-adds that an audit may always
 	// spend: a fraction of a second. Beyond, it may spend half of what the
-	// propagation took.
+	// propagation took. Samples that look at the nodes are at most a third of
+	// the others, which leaves these three quarters.
 	freeOperations = 1e9
+	comparing      = .75
 	// minFirst to maxFirst are the points of each replicate at the start: as
 	// many as firstOperations multiply-adds allow. The more there are, the
 	// rarer the events that cannot go unseen.
@@ -57,10 +60,12 @@ const auditSeed = 0x6175646974000000
 // variate where the result has it (Result.InputCov).
 //
 // Unless Samples says otherwise, there are as many samples as resolve every
-// standard deviation to 1%, and 50,000 where one is smaller than the result's,
-// which a rare event could explain; at most 50,000, and no more than half the
-// propagation's own multiply-adds once these exceed 10^9. They are counted, not
-// timed, so that an audit repeats, bit for bit and for any number of threads.
+// standard deviation to 1%, and as many as there may be where one is smaller
+// than the result's, which a rare event could explain. There may be 50,000,
+// but no more multiply-adds than 10^9, or than half the propagation's own if
+// that is more; what looks for the first broken node of a network is part of
+// both. They are counted, not timed, so that an audit repeats, bit for bit and
+// for any number of threads.
 //
 // An event rarer than one in the number of samples is not seen.
 type Audit struct {
@@ -69,8 +74,8 @@ type Audit struct {
 	// Func is what is sampled; it may be nil if Propagator is a Func itself,
 	// as a network is.
 	Func covprop.Func
-	// Samples is the number of evaluations, rounded up to a multiple of 16;
-	// zero chooses. It must be at least 32.
+	// Samples is the number of evaluations, rounded up to a multiple of 16,
+	// besides those that look at the nodes; zero chooses. It must be at least 32.
 	Samples int
 	// Seed selects the samples; zero means 1.
 	Seed uint64
@@ -82,10 +87,13 @@ type Audit struct {
 }
 
 // Propagate implements covprop.Propagator: the Propagator's result with its
-// Audit. The nodes of a network are audited one by one if the verdict is a
+// Audit. A network is asked for its gain, too, where that costs little. The nodes of a network are audited one by one if the verdict is a
 // closure error. A function that overflows at a sample makes the audit
 // inconclusive.
 func (a Audit) Propagate(ctx context.Context, in covprop.Gaussian) (covprop.Result, error) {
+	if a.Propagator == nil {
+		return covprop.Result{}, errors.New("audit: there is nothing to audit")
+	}
 	net, ok := a.Propagator.(*graph.Network)
 	if !ok {
 		res, err := a.Propagator.Propagate(ctx, in)
@@ -106,6 +114,7 @@ func (a Audit) Propagate(ctx context.Context, in covprop.Gaussian) (covprop.Resu
 	if res.Audit.Verdict == covprop.ClosureError {
 		err = a.nodes(ctx, net, in, &trace, res.Audit)
 	}
+	trace.forget(net, &res)
 	return res, err
 }
 
@@ -122,7 +131,7 @@ func (a Audit) Check(ctx context.Context, in covprop.Gaussian, res *covprop.Resu
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
-	most := a.mostPoints()
+	most := a.mostPoints(in)
 	if most < 2 {
 		return a.unsampled(res, "no samples, which would cost more than half the propagation; ask for some (Samples, --audit)"), nil
 	}
@@ -178,7 +187,7 @@ func (a *Audit) prepare(in covprop.Gaussian) error {
 
 // mostPoints is the number of points of each replicate, at most; with fewer
 // than 2 there is no audit.
-func (a *Audit) mostPoints() int {
+func (a *Audit) mostPoints(in covprop.Gaussian) int {
 	if a.Samples > 0 {
 		return (a.Samples-1)/sample.Replicates + 1
 	}
@@ -188,8 +197,9 @@ func (a *Audit) mostPoints() int {
 		if !ok {
 			audited = net
 		}
-		budget := max(freeOperations, float64(audited.PropagationOperations(false))/2)
-		n = min(n, budget/float64(max(net.Operations(), 1)))
+		_, diagonal := in.Cov.(covprop.Diagonal)
+		budget := max(freeOperations, float64(audited.PropagationOperations(diagonal))/2)
+		n = min(n, comparing*budget/float64(max(net.Operations(), 1)))
 	}
 	return int(n / sample.Replicates)
 }
@@ -231,15 +241,17 @@ func resolved(m *sample.Marginals, meanLimit, varianceLimit, k float64) bool {
 // explain. That may be the closure, or a rare event that no sample saw: before
 // it is called an error, as many samples are taken as an audit may take.
 func suspect(m *sample.Marginals, res *covprop.Result) bool {
+	t := sample.Confidence(auditSure)
 	for i, v := range m.Variance {
-		high := v + sample.Confidence(auditSure)*m.VarianceSE[i]
-		if s := res.Cov.At(i, i); s > (1+varianceLimit)*high && !constant(m.Mean[i], v) {
+		high := v + t*m.VarianceSE[i]
+		if s := res.Cov.At(i, i); s > (1+varianceLimit)*high && math.Sqrt(s) > negligibleStd*math.Abs(m.Mean[i]) {
 			return true
 		}
 	}
 	return false
 }
 
+// constant reports whether a variance is one of rounding.
 func constant(mean, variance float64) bool {
 	return math.Sqrt(math.Max(0, variance)) <= constantStd*math.Abs(mean)
 }

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"sync"
 	"testing"
+
+	"gonum.org/v1/gonum/blas/blas64"
 
 	"github.com/covprop/covprop"
 	"github.com/covprop/covprop/activation"
@@ -172,8 +175,8 @@ func TestOverflowIsInconclusive(t *testing.T) {
 	}
 }
 
-// deepReLU returns a narrow ReLU network whose second half is woken only by a
-// Gaussian tail: f(x) = relu(2 - relu(x_0 + x_1) - relu(-x_0 - x_1) ... ).
+// deepReLU returns a random ReLU network of three inputs, so many hidden layers
+// of 8 units, and two outputs.
 func deepReLU(t *testing.T, hidden int) *graph.Network {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -282,4 +285,95 @@ func TestAuditOptions(t *testing.T) {
 	if _, err := (Audit{Propagator: p}).Propagate(ctx, standard(2)); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
+}
+
+// TestAuditTakesNothing: what an audit asks a network for beside is not in the
+// result, and what the caller asked for is.
+func TestAuditTakesNothing(t *testing.T) {
+	in := standard(3)
+	for _, keep := range []bool{false, true} {
+		seen := 0
+		net := deepReLU(t, 2).With(graph.Options{KeepInput: keep, Observe: func(int, []float64, []float64) { seen++ }})
+		for name, p := range map[string]covprop.Propagator{"audit": Audit{Propagator: net}, "auto": Auto{Network: net, RelError: .5}} {
+			seen = 0
+			res, err := p.Propagate(t.Context(), in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if (res.InputCov != nil) != keep || seen != len(net.Nodes()) {
+				t.Errorf("%s, keep %v: input covariance %v; %d of %d nodes observed", name, keep, res.InputCov != nil, seen, len(net.Nodes()))
+			}
+		}
+	}
+}
+
+// TestAuditCosts counts evaluations: never more than 50,000, nor more
+// multiply-adds than 10^9 or half the propagation's own.
+func TestAuditCosts(t *testing.T) {
+	net := deepReLU(t, 6)
+	counted := &counter{Network: net}
+	for _, samples := range []int{0, 32, 1000} {
+		counted.n = 0
+		res, err := Audit{Propagator: net, Func: counted, Samples: samples}.Propagate(t.Context(), standard(3))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := res.Audit
+		if a.Verdict != covprop.ClosureError && samples != 32 {
+			t.Fatalf("%d samples: %v", samples, a.Verdict)
+		}
+		if counted.n != a.Samples || a.Samples+nodeSamples > 50000 || samples > 0 && a.Samples != (samples+15)/16*16 {
+			t.Errorf("%d samples: %d evaluated, %d reported", samples, counted.n, a.Samples)
+		}
+	}
+	// A network of which 10^9 multiply-adds buy fewer than 32 points.
+	wide := affine(t, 8000, 8000)
+	ops, own := float64(wide.Operations()), float64(wide.PropagationOperations(true))
+	a := Audit{Propagator: wide.With(graph.Options{Diagonal: true})}
+	if err := a.prepare(standard(8000)); err != nil {
+		t.Fatal(err)
+	}
+	if n := a.mostPoints(standard(8000)); n >= 2 {
+		t.Errorf("%d points of each replicate, of %g multiply-adds each; the propagation takes %g", n, ops, own)
+	}
+}
+
+// A counter counts the points that a network is evaluated at.
+type counter struct {
+	*graph.Network
+	mu sync.Mutex
+	n  int
+}
+
+func (c *counter) EvalBatchTo(dst, x blas64.General) error {
+	c.mu.Lock()
+	c.n += x.Cols
+	c.mu.Unlock()
+	return c.Network.EvalBatchTo(dst, x)
+}
+
+// affine returns the network y = 0 x.
+func affine(t *testing.T, out, in int) *graph.Network {
+	t.Helper()
+	b := graph.NewBuilder()
+	x, err := b.Input("x", []int{in})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rule, err := layer.NewAffine(make([]float64, out*in), nil, out, in, 1, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	y, err := b.Add(graph.Node{Name: "a", Op: "Gemm", Rule: rule, Inputs: []graph.Tensor{x}, Output: "y", Shape: []int{out}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Output("y", y); err != nil {
+		t.Fatal(err)
+	}
+	net, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return net
 }

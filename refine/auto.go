@@ -2,6 +2,7 @@ package refine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/covprop/covprop"
@@ -14,9 +15,8 @@ import (
 // does until the error is reached. Result.Audit says what the audit found, and
 // Accuracy.Reason what was done.
 //
-// Mixtures and third cumulants are not tried: nothing but samples could tell
-// whether they have reached the error, and samples enough to tell are enough
-// for Hybrid.
+// Mixtures are not tried: nothing but samples could tell whether they have
+// reached the error, and samples enough to tell are enough for Hybrid.
 type Auto struct {
 	// Network is what is propagated through.
 	Network *graph.Network
@@ -32,6 +32,9 @@ type Auto struct {
 
 // Propagate implements covprop.Propagator.
 func (a Auto) Propagate(ctx context.Context, in covprop.Gaussian) (covprop.Result, error) {
+	if a.Network == nil {
+		return covprop.Result{}, errors.New("auto: there is no network")
+	}
 	h := Hybrid{
 		Func: a.Network, RelError: a.RelError, MaxSamples: a.MaxSamples, Seed: a.Seed,
 		Threads: a.Threads, MaxBytes: a.MaxBytes, Progress: a.Progress,
@@ -52,7 +55,7 @@ func (a Auto) Propagate(ctx context.Context, in covprop.Gaussian) (covprop.Resul
 		h.MaxSamples = 2 * sample.Replicates
 	}
 	audit := Audit{Func: a.Network, Seed: h.Seed}
-	sure, enough := sample.Confidence(hybridSure), sample.Replicates*audit.mostPoints()
+	sure, enough := sample.Confidence(hybridSure), sample.Replicates*audit.mostPoints(in)
 	for n := min(firstPoints(h.Func), h.mostPoints()); ; n = min(2*n, h.mostPoints()) {
 		if err := h.grow(ctx, s, n); err != nil {
 			return covprop.Result{}, err
@@ -62,6 +65,7 @@ func (a Auto) Propagate(ctx context.Context, in covprop.Gaussian) (covprop.Resul
 		switch {
 		case found.Verdict == covprop.Consistent:
 			res.Audit = found
+			t.forget(a.Network, &res)
 			return res, nil
 		case n == h.mostPoints() || resolved(m, h.RelError, h.RelError, sure) && (s.Samples() >= enough || !suspect(m, &res)):
 			refined, err := h.result(s)

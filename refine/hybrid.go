@@ -2,6 +2,7 @@ package refine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"runtime"
@@ -30,8 +31,9 @@ const hybridSure = .99
 // samples, scrambled Sobol points in the principal axes of the input, with the
 // analytic propagation as control variate: its gain G gives the linear part
 // G (x - mu) of the function, whose moments are known. The estimates are
-// unbiased whatever the gain is worth (its coefficient for some samples comes from the others), and come with standard
-// errors. Samples are taken until the error asked for is reached.
+// unbiased whatever the gain is worth, since its coefficient for some samples
+// comes from the others, and have standard errors. Samples are taken until the
+// error asked for is reached.
 //
 // Where its errors leave a covariance that is not positive semidefinite, the
 // negative eigenvalues of the correlation matrix are taken as 0, and the
@@ -108,6 +110,9 @@ func (h *Hybrid) grow(ctx context.Context, s *sample.Stream, n int) error {
 
 // prepare checks the options and fills in the defaults.
 func (h *Hybrid) prepare(in covprop.Gaussian) error {
+	if h.Func == nil {
+		return errors.New("hybrid: there is no function to sample")
+	}
 	if h.RelError == 0 {
 		h.RelError = DefaultRelError
 	}
@@ -179,7 +184,13 @@ func (h *Hybrid) result(s *sample.Stream) (covprop.Result, error) {
 	}
 	m := s.Marginals()
 	reached := largestError(m, sample.Confidence(hybridSure))
-	reason := fmt.Sprintf("randomised quasi-Monte Carlo with the gain as control variate, %d samples", s.Samples())
+	reason := fmt.Sprintf("randomised quasi-Monte Carlo, %d samples", s.Samples())
+	if s.Controlled() {
+		reason = fmt.Sprintf("randomised quasi-Monte Carlo with the gain as control variate, %d samples", s.Samples())
+	}
+	if n := constants(m); n > 0 {
+		reason += fmt.Sprintf("; %d of %d elements were constant in all of them", n, len(m.Mean))
+	}
 	if !resolved(m, h.RelError, h.RelError, sample.Confidence(hybridSure)) {
 		reason += fmt.Sprintf("; the relative error of %g that was asked for is not certain", h.RelError)
 	}
@@ -194,8 +205,18 @@ func (h *Hybrid) result(s *sample.Stream) (covprop.Result, error) {
 	}, nil
 }
 
-// largestError returns k standard errors of the worst element: of a mean in standard
-// deviations, of a variance relative to it.
+// constants returns the number of elements that are constant in all samples.
+func constants(m *sample.Marginals) (n int) {
+	for i, v := range m.Variance {
+		if constant(m.Mean[i], v) {
+			n++
+		}
+	}
+	return n
+}
+
+// largestError returns k standard errors of the worst element: of a mean in
+// standard deviations, of a variance relative to it.
 func largestError(m *sample.Marginals, k float64) float64 {
 	worst := 0.0
 	for i, v := range m.Variance {

@@ -148,6 +148,31 @@ func TestAutoKeepsWhatIsRight(t *testing.T) {
 	}
 }
 
+// TestHybridSays: whether there was a control, and what never varied.
+func TestHybridSays(t *testing.T) {
+	f := function{1, 2, func(dst, x []float64) { dst[0], dst[1] = x[0], 3 }}
+	res, err := Hybrid{Func: f}.Propagate(t.Context(), standard(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := res.Accuracy.Reason; strings.Contains(r, "control variate") || !strings.Contains(r, "1 of 2 elements were constant") {
+		t.Errorf("reason %q", r)
+	}
+	net := deepReLU(t, 1)
+	if res, err = (Hybrid{Func: net, Propagator: net}).Propagate(t.Context(), standard(3)); err != nil {
+		t.Fatal(err)
+	}
+	if r := res.Accuracy.Reason; !strings.Contains(r, "control variate") || strings.Contains(r, "constant") {
+		t.Errorf("reason %q", r)
+	}
+	if _, err = (Hybrid{}).Propagate(t.Context(), standard(1)); err == nil {
+		t.Error("no function, no error")
+	}
+	if _, err = (Auto{}).Propagate(t.Context(), standard(1)); err == nil {
+		t.Error("no network, no error")
+	}
+}
+
 func TestHybridOptions(t *testing.T) {
 	net := deepReLU(t, 1)
 	for name, h := range map[string]Hybrid{

@@ -23,7 +23,11 @@ func (t *trace) propagate(ctx context.Context, net *graph.Network, in covprop.Ga
 	o := net.Options()
 	n := len(net.Nodes())
 	t.mean, t.variance = make([][]float64, n), make([][]float64, n)
+	observe := o.Observe
 	o.Observe = func(node int, mean, variance []float64) {
+		if observe != nil {
+			observe(node, mean, variance)
+		}
 		t.mean[node] = append(t.mean[node][:0], mean...)
 		t.variance[node] = append(t.variance[node][:0], variance...)
 	}
@@ -39,6 +43,13 @@ func (t *trace) propagate(ctx context.Context, net *graph.Network, in covprop.Ga
 	return net.With(o).Propagate(ctx, in)
 }
 
+// forget takes from a result what only the audit has asked for.
+func (t *trace) forget(net *graph.Network, res *covprop.Result) {
+	if !net.Options().KeepInput {
+		res.InputCov = nil
+	}
+}
+
 // nodeSamples is how many samples look at the nodes, at most, and nodeBatch how
 // many at a time.
 const nodeSamples, nodeBatch = 4096, 64
@@ -51,13 +62,15 @@ func (a *Audit) nodes(ctx context.Context, net *graph.Network, in covprop.Gaussi
 	if err != nil {
 		return err
 	}
-	source, err := sample.NewSource(qmc.Sobol, in.Mean, root, a.Seed, 0)
+	source, err := sample.NewSource(qmc.Sobol, in.Mean, root, a.Seed^auditSeed, 0)
 	if err != nil {
 		return err
 	}
-	z, x, y := newGeneral(root.Rank(), nodeBatch), newGeneral(in.Dim(), nodeBatch), newGeneral(net.OutputDim(), nodeBatch)
 	sums := make([]nodeSums, len(t.mean))
-	for done := 0; done < min(nodeSamples, to.Samples); done += nodeBatch {
+	total := min(nodeSamples, to.Samples/3)
+	for done := 0; done < total; done += nodeBatch {
+		b := min(nodeBatch, total-done)
+		z, x, y := newGeneral(root.Rank(), b), newGeneral(in.Dim(), b), newGeneral(net.OutputDim(), b)
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -75,7 +88,7 @@ func (a *Audit) nodes(ctx context.Context, net *graph.Network, in covprop.Gaussi
 		n := covprop.NodeAudit{Name: info.Name, Op: info.Op}
 		sums[k].compare(&n, t.variance[k])
 		to.Nodes = append(to.Nodes, n)
-		if to.FirstBroken < 0 && broken(&n) {
+		if to.FirstBroken < 0 && broken(&n, float64(total)) {
 			to.FirstBroken = k
 		}
 	}
@@ -98,10 +111,12 @@ func maker(net *graph.Network, i int) int {
 }
 
 // broken reports whether a node's moments are off by more than an audit's
-// limits, as far as nodeSamples samples show: an element's weight is its
-// variance, so that one that matters little does not count.
-func broken(n *covprop.NodeAudit) bool {
-	return n.MeanDifference > meanLimit || math.Abs(n.StdRatio*n.StdRatio-1) > varianceLimit
+// limits and three standard errors of as many independent samples of a
+// Gaussian. An element's weight is its variance, so that one that matters
+// little does not count.
+func broken(n *covprop.NodeAudit, samples float64) bool {
+	return n.MeanDifference > meanLimit+3*math.Sqrt(1/samples) ||
+		math.Abs(n.StdRatio*n.StdRatio-1) > varianceLimit+3*math.Sqrt(2/samples)
 }
 
 // nodeSums are sums over samples of one node's elements, relative to the

@@ -167,12 +167,11 @@ func (c *comparison) judgeConstant(scale float64) judgement {
 // unsampled is the audit where there are no samples, or the function overflows
 // at one.
 func (a *Audit) unsampled(res *covprop.Result, reason string) *covprop.Audit {
-	unknown := make([]float64, res.Dim())
-	for i := range unknown {
-		unknown[i] = math.NaN()
+	to := &covprop.Audit{Verdict: covprop.Inconclusive, Reason: reason, Seed: a.Seed, FirstBroken: -1}
+	for _, x := range []*[]float64{&to.MeanDifference, &to.MeanDifferenceSE, &to.StdRatio, &to.StdRatioLow, &to.StdRatioHigh} {
+		for range res.Dim() {
+			*x = append(*x, math.NaN())
+		}
 	}
-	return &covprop.Audit{
-		Verdict: covprop.Inconclusive, Reason: reason, Seed: a.Seed, FirstBroken: -1,
-		MeanDifference: unknown, MeanDifferenceSE: unknown, StdRatio: unknown, StdRatioLow: unknown, StdRatioHigh: unknown,
-	}
+	return to
 }

@@ -64,17 +64,7 @@ type MNISTLogit struct {
 
 // Check returns an error if m cannot be run.
 func (m *MNIST) Check() error {
-	switch {
-	case m.Runs < 1:
-		return fmt.Errorf("the number of runs must be at least 1, not %d", m.Runs)
-	case m.Samples < 2:
-		return fmt.Errorf("the number of samples must be at least 2, not %d", m.Samples)
-	case m.Threads < 0:
-		return fmt.Errorf("the number of threads must not be negative, as %d is", m.Threads)
-	case m.Norm != "" && m.Norm != Spectral && m.Norm != Frobenius:
-		return fmt.Errorf("the norm %q is neither %s nor %s", m.Norm, Spectral, Frobenius)
-	}
-	return nil
+	return checkRuns(m.Runs, m.Samples, m.Threads, m.Norm)
 }
 
 // An mnistMethod is a method and its results so far.

@@ -181,6 +181,22 @@ const (
 	Frobenius Norm = "frobenius" // the root of the sum of the squared eigenvalues
 )
 
+// checkRuns checks the options that the experiments with random covariances
+// share.
+func checkRuns(runs, samples, threads int, norm Norm) error {
+	switch {
+	case runs < 1:
+		return fmt.Errorf("the number of runs must be at least 1, not %d", runs)
+	case samples < 2:
+		return fmt.Errorf("the number of samples must be at least 2, not %d", samples)
+	case threads < 0:
+		return fmt.Errorf("the number of threads must not be negative, as %d is", threads)
+	case norm != "" && norm != Spectral && norm != Frobenius:
+		return fmt.Errorf("the norm %q is neither %s nor %s", norm, Spectral, Frobenius)
+	}
+	return nil
+}
+
 // randomInput draws a Gaussian: the mean from N(0, I) and the covariance
 // Q diag(lambda) Q', where lambda is uniform on (0, 1]^n and then scaled to norm
 // one, and Q the orthogonal factor of a matrix of standard normal numbers. The

@@ -90,17 +90,11 @@ var tightnessMethods = []struct {
 
 // Check returns an error if t cannot be run.
 func (t *Tightness) Check() error {
-	switch {
-	case t.Runs < 1:
-		return fmt.Errorf("the number of runs must be at least 1, not %d", t.Runs)
-	case t.Samples < 2:
-		return fmt.Errorf("the number of samples must be at least 2, not %d", t.Samples)
-	case t.Threads < 0:
-		return fmt.Errorf("the number of threads must not be negative, as %d is", t.Threads)
-	case len(t.Nets) == 0:
+	if err := checkRuns(t.Runs, t.Samples, t.Threads, t.Norm); err != nil {
+		return err
+	}
+	if len(t.Nets) == 0 {
 		return fmt.Errorf("the list of networks is empty")
-	case t.Norm != "" && t.Norm != Spectral && t.Norm != Frobenius:
-		return fmt.Errorf("the norm %q is neither %s nor %s", t.Norm, Spectral, Frobenius)
 	}
 	for i, name := range t.Nets {
 		if !slices.Contains(Designs(), name) {

@@ -95,6 +95,9 @@ func (s *Stream) Points() int { return s.n }
 // Certain reports whether the input is certain, so that all samples are one.
 func (s *Stream) Certain() bool { return s.root.Rank() == 0 }
 
+// Controlled reports whether there is a control variate.
+func (s *Stream) Controlled() bool { return s.gain.Rows > 0 }
+
 // Note returns reason with a mention of what of the covariance was dropped.
 func (s *Stream) Note(reason string) string { return s.root.Note(reason) }
 
