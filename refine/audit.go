@@ -87,9 +87,9 @@ type Audit struct {
 }
 
 // Propagate implements covprop.Propagator: the Propagator's result with its
-// Audit. A network is asked for its gain, too, where that costs little. The nodes of a network are audited one by one if the verdict is a
-// closure error. A function that overflows at a sample makes the audit
-// inconclusive.
+// Audit. A network is asked for its gain, too, where that costs little, and its
+// nodes are audited one by one if the verdict is a closure error. A function that
+// overflows at a sample makes the audit inconclusive.
 func (a Audit) Propagate(ctx context.Context, in covprop.Gaussian) (covprop.Result, error) {
 	if a.Propagator == nil {
 		return covprop.Result{}, errors.New("audit: there is nothing to audit")
@@ -193,7 +193,7 @@ func (a *Audit) mostPoints(in covprop.Gaussian) int {
 	}
 	n := float64(maxSamples)
 	if net, ok := a.Func.(*graph.Network); ok {
-		audited, ok := a.Propagator.(*graph.Network)
+		audited, ok := a.Propagator.(interface{ PropagationOperations(diagonal bool) int64 })
 		if !ok {
 			audited = net
 		}

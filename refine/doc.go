@@ -2,9 +2,9 @@
 // gets wrong.
 //
 // [Audit] compares the moments of any Propagator with quasi-random samples of
-// the function. [Hybrid] and [Mixture] go beyond the closure, and [Auto] takes
-// the moments as they are where the audit agrees with them, and samples on as
-// Hybrid does where it does not.
+// the function. [Hybrid], [Mixture] and [Cumulant3] go beyond the closure, and
+// [Auto] takes the moments as they are where the audit agrees with them, and
+// samples on as Hybrid does where it does not.
 //
 // Samples are cheap beside a covariance: to push one of width n through an
 // affine map costs as much as 2n points. What samples cannot see are events

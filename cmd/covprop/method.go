@@ -21,16 +21,17 @@ const (
 	unscented  = "unscented"
 	monteCarlo = "montecarlo"
 	mixture    = "mixture"
+	cumulant3  = "cumulant3"
 	hybrid     = "hybrid"
 	auto       = "auto"
 )
 
-var allMethods = []string{moment, diagonal, linear, unscented, monteCarlo, mixture, hybrid, auto}
+var allMethods = []string{moment, diagonal, linear, unscented, monteCarlo, mixture, cumulant3, hybrid, auto}
 
-// analytic says that a method propagates node by node, with the options of the
-// analytic network.
+// analytic says that a method propagates node by node and says how exact each
+// was.
 func analytic(method string) bool {
-	return method == moment || method == diagonal || method == mixture || method == auto
+	return method == moment || method == diagonal || method == mixture || method == cumulant3 || method == auto
 }
 
 // sampling says that a method draws samples, with a seed, and may take long.
@@ -82,7 +83,10 @@ func (t *task) run(e *env, label string) (covprop.Result, time.Duration, error) 
 	res, err := t.audited(p.update).Propagate(e.ctx, t.in)
 	elapsed := time.Since(start)
 	p.clear()
-	var memory *covprop.MemoryError
+	var (
+		memory *covprop.MemoryError
+		model  *covprop.ModelError
+	)
 	switch {
 	case err == nil:
 		if err = checkResult(&res); err != nil {
@@ -90,6 +94,8 @@ func (t *task) run(e *env, label string) (covprop.Result, time.Duration, error) 
 		}
 	case errors.As(err, &memory):
 		err = fmt.Errorf("%s: %w (--max-memory, --method diagonal)", t.model, err)
+	case errors.As(err, &model) && model.File == "":
+		model.File = t.model
 	}
 	if err != nil {
 		return covprop.Result{}, 0, err
@@ -122,6 +128,8 @@ func (t *task) propagator(progress func(done, total int)) covprop.Propagator {
 		}
 	case mixture:
 		return t.mixture(progress)
+	case cumulant3:
+		return refine.Cumulant3{Network: t.network(nil), Threads: f.threads(), MaxBytes: f.maxBytes(), Progress: progress}
 	case hybrid:
 		return refine.Hybrid{
 			Func: t.net, Propagator: t.network(nil), RelError: f.relError(),

@@ -14,11 +14,11 @@ import (
 type propagateCmd struct {
 	modelFlags
 	inputFlags
-	Method string `enum:"moment,diagonal,linear,unscented,montecarlo,mixture,hybrid,auto" default:"moment" help:"moment (analytic, full covariance), diagonal (analytic, no covariances), linear, unscented, montecarlo, mixture (analytic, the input split into narrower Gaussians), hybrid (samples with the analytic gain as control variate) or auto (moment if the audit agrees, else hybrid) (default: ${default})."`
+	Method string `enum:"moment,diagonal,linear,unscented,montecarlo,mixture,cumulant3,hybrid,auto" default:"moment" help:"moment (analytic, full covariance), diagonal (analytic, no covariances), linear, unscented, montecarlo, mixture (analytic, the input split into narrower Gaussians), cumulant3 (analytic, with third cumulants; for chains of wide random layers), hybrid (samples with the analytic gain as control variate) or auto (moment if the audit agrees, else hybrid) (default: ${default})."`
 	methodFlags
 	distributionFlags
-	Audit       *int       `placeholder:"N" help:"Compare the result with N samples of the model, 0 for none (default for moment, diagonal and mixture: as many as resolve 1%, at most 50000)."`
-	Strict      bool       `help:"Refuse a model with a node that could only be linearised, and end with status 1 if the audit finds a closure error (moment, diagonal, mixture, auto)."`
+	Audit       *int       `placeholder:"N" help:"Compare the result with N samples of the model, 0 for none (default for moment, diagonal, mixture and cumulant3: as many as resolve 1%, at most 50000)."`
+	Strict      bool       `help:"Refuse a model with a node that could only be linearised, and end with status 1 if the audit finds a closure error (moment, diagonal, mixture, cumulant3, auto)."`
 	KeepInput   bool       `help:"Add the covariance between outputs and inputs to the JSON and .npz forms (moment)."`
 	Attribution bool       `help:"Show each input's share of the variance of each output (moment)."`
 	Classify    bool       `help:"Show the probability of every class, and that the predicted one changes."`
@@ -69,7 +69,7 @@ func (c *propagateCmd) check() error {
 // closure.
 func (c *propagateCmd) auditing() auditing {
 	if c.Audit == nil {
-		return auditing{on: c.Method == moment || c.Method == diagonal || c.Method == mixture}
+		return auditing{on: analytic(c.Method) && c.Method != auto}
 	}
 	return auditing{on: *c.Audit > 0, samples: *c.Audit}
 }

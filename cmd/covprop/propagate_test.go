@@ -81,6 +81,9 @@ func propagateJSON(t *testing.T, args ...string) wantResult {
 // TestPropagateJSON checks the form of the JSON for every method.
 func TestPropagateJSON(t *testing.T) {
 	for _, method := range allMethods {
+		if method == "cumulant3" { // which takes chains alone
+			continue
+		}
 		r := propagateJSON(t, mandal, "--method", method, "--seed", "7", "--samples", "500",
 			"--mean", "input_1=0.1,0.2,0.3,0.4", "--mean", "input_2=0.5", "--std", "input_1=0.1", "--std", "input_2=0.2")
 		if r.Schema != 1 || r.Version != "0.1.0" || r.Model != mandal || r.Method != method || r.ElapsedMS == nil || *r.ElapsedMS <= 0 {
