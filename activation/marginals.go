@@ -202,9 +202,10 @@ func (b *Batch) overlap(i int) float64 {
 	return 2 * (d0*e0*far.j[0][i] + (d0*e1+d1*e0)*far.j[1][i] + d1*e1*far.j[2][i])
 }
 
-// leastVariance is what a variance must exceed to be accurate, and so that
-// quotients by its root are.
-const leastVariance = 0x1p-960
+// leastVariance is what a variance must exceed, also in units of the squares of
+// what tails are multiplied by, to be accurate, and so that quotients by its root
+// are.
+const leastVariance = 0x1p-1000
 
 // moments computes mean, gain and variance of unit i,
 //
@@ -223,8 +224,52 @@ func (b *Batch) moments(i int) bool {
 	}
 	b.inverse[i] = 1 / b.Deviation[i]
 	b.H[i] = h1 * b.inverse[i]
-	return v > leastVariance && finite(b.Mean[i]+v)
+	scale := 1.
+	for t := range b.tail {
+		d := &b.tail[t].d
+		scale = max(scale, d[0][i]*d[0][i], d[1][i]*d[1][i])
+	}
+	if !(v > leastVariance*scale) && b.isFar(i) {
+		b.far(i)
+		return finite(b.Mean[i])
+	}
+	return v > leastVariance*scale && finite(b.Mean[i]+v)
 }
+
+// isFar reports whether unit i is constant but for one tail d_1 (y)_+, so far out
+// that E T is nothing beside the standard deviation.
+func (b *Batch) isFar(i int) bool {
+	d, e := &b.tail[0].d, &b.tail[1].d
+	return b.tail[0].a[i] > 30 && b.slope[i] == 0 && d[0][i] == 0 && d[1][i] != 0 && e[0][i] == 0 && e[1][i] == 0
+}
+
+// far computes the moments of such a unit whose variance, or phi(a) itself, is
+// denormal or 0: by the root of phi,
+//
+//	sd = d_1 sqrt(phi J_2),   E T = d_1 phi J_1,   h_1 = sign d_1 phi J_0,
+//
+// with the J_m of phi = 1. The variance is rounded as a denormal number is, and
+// Deviation is its root.
+func (b *Batch) far(i int) {
+	l := &b.tail[0]
+	a, d := l.a[i], l.d[1][i]
+	one, j0, j1, j2 := [1]float64{1}, [1]float64{}, [1]float64{}, [1]float64{}
+	kernel.HalfLineTo(j0[:], j1[:], j2[:], l.a[i:i+1], one[:])
+	quarter := 0.25 * a // the exponential would magnify the rounding of a^2/4
+	root := rootTwoPi4 * math.Exp(-quarter*a) * (1 - math.FMA(quarter, a, -quarter*a))
+	sd := math.Abs(d) * root * math.Sqrt(j2[0])
+	b.Mean[i] = b.value[i] + d*root*(root*j1[0])
+	b.Gain[i] = l.sign[i] * d * root * (root * j0[0]) / b.Sigma[i]
+	b.Variance[i] = sd * sd
+	b.Deviation[i] = math.Sqrt(b.Variance[i])
+	b.inverse[i], b.H[i] = 0, 0
+	if b.Variance[i] > 0 { // l.phi and b.inverse are needed as their product only
+		l.phi[i], b.inverse[i] = root, 1/(math.Abs(d)*math.Sqrt(j2[0]))
+		b.H[i] = kernel.Significant(l.sign[i] * math.Copysign(root*j0[0], d) / math.Sqrt(j2[0]))
+	}
+}
+
+const rootTwoPi4 = 0.63161877774606470129 // (2 pi)^(-1/4)
 
 // coefficients writes h_2 .. h_K; h_1 is there.
 func (b *Batch) coefficients(n int) {

@@ -1,6 +1,7 @@
 package activation
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -175,6 +176,50 @@ func compareMarginals(t *testing.T, acts []Activation, b *Batch) (count int) {
 	return count
 }
 
+// TestMarginalsFar: units whose variance is denormal, or about to be, by values
+// of mpmath with 60 digits: of (Z-a)_+ the mean, the gain, the standard deviation,
+// and h_1, h_2, h_3 and h_8 by it. Numbers that are denormal are good to their
+// last bit; coefficients below 2^-511 are 0.
+func TestMarginalsFar(t *testing.T) {
+	var b Batch
+	near := func(got, want float64, what string, a float64) {
+		t.Helper()
+		// The square of a number below 2^-500 has lost bits; otherwise a hundred
+		// roundings, magnified by exponents of 350.
+		if !(math.Abs(got-want) <= 1e-13*math.Abs(want)+0x1p-1073) {
+			t.Errorf("a = %v: the %s is %v, want %v", a, what, got, want)
+		}
+	}
+	for _, c := range [][8]float64{
+		{36.5, 1.5168309394279150997e-293, 5.5447257130748445538e-292, 9.1064725129736375838e-148, 6.0887744460607433389e-145, 1.572653801692172013e-143, 3.3140981494840830393e-142, 2.5896356417892636563e-136},
+		{37, 1.5451991905122024593e-301, 5.7255712225245768227e-300, 9.1291936278226257181e-152, 6.2717162719333889231e-149, 1.6420628917041548739e-147, 3.5077681744412497296e-146, 2.9348142833071284458e-140},
+		{37.5, 1.2263536908721543153e-309, 4.6053530095819548438e-308, 8.0787801129726023979e-156, 5.7005549664445644969e-153, 1.5126612860908440889e-151, 3.2750077526897787974e-150, 2.9311406813144672038e-144},
+		{38, 7.5827518145492083173e-318, 2.8854283600687843084e-316, 6.3108403086159197842e-160, 4.5721777433180057508e-157, 1.229396416949369522e-155, 2.6972109386126235758e-154, 2.5800181618622460375e-148},
+		{38.5, 3.6526981300979555062e-326, 1.4081824631705174618e-324, 4.3516469098544655092e-164, 3.2359759243831022876e-161, 8.8154303351802312175e-160, 1.9594925646598992589e-158, 2.0014939148100542552e-152},
+	} {
+		a, mean, gain, sd, h := c[0], c[1], c[2], c[3], c[4:]
+		for _, sigma := range []float64{1, 0.125, 16} {
+			mu := []float64{-a * sigma, 1, -a * sigma}
+			if done := MarginalsTo([]Activation{ReLU()}, b.of(mu, []float64{sigma, 1, sigma}, 8)); done != 7 {
+				t.Fatalf("a = %v: done %b", a, done)
+			}
+			for _, i := range []int{0, 2} {
+				near(b.Mean[i], sigma*mean, "mean", a)
+				near(b.Gain[i], gain, "gain", a)
+				near(b.Variance[i], sigma*sd*(sigma*sd), "variance", a)
+				near(b.Deviation[i], math.Sqrt(b.Variance[i]), "standard deviation", a)
+				for j, k := range []int{1, 2, 3, 8} {
+					want := kernel.Significant(h[j])
+					if b.Variance[i] == 0 {
+						want = 0
+					}
+					near(b.H[(k-1)*b.Stride+i], want, fmt.Sprint("coefficient ", k), a)
+				}
+			}
+		}
+	}
+}
+
 // TestMarginalsRefuse: what is not an ordinary number, or not linear between
 // kinks, is left to Marginal; a dead unit is not.
 func TestMarginalsRefuse(t *testing.T) {
@@ -202,8 +247,9 @@ func TestMarginalsRefuse(t *testing.T) {
 		{ReLU(), 0, nan, false},
 		{ReLU(), 0, inf, false},
 		{ReLU(), 0, 1e200, false}, // the variance overflows
-		{ReLU(), 0, 1e-150, false},
-		{ReLU(), -37, 1, false}, // the variance is below 1e-290
+		{ReLU(), 0, 1e-152, false},
+		{ReLU(), -1e-152, 1e-152, false}, // denormal, but not far
+		{ReLU(), -37, 1, true},
 		{LeakyReLU(1e200), -1, 1, false},
 		{LeakyReLU(1), 1, 0, false},
 		{LeakyReLU(1), nan, 1, false},

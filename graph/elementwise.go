@@ -87,9 +87,7 @@ func (r *run) marginals(d *node, p int, shared bool, y *live) error {
 		return nil
 	}
 	x := &r.ws.live[d.in[0]]
-	for i := range v {
-		v[i] = x.cov.variance(i)
-	}
+	x.cov.variancesTo(v)
 	m := &r.ws.moments[p]
 	rule := d.Rule.(*layer.Elementwise)
 	if err := rule.MomentsTo(r.ctx, m, x.mean, v, covariances, r.layer); err != nil {

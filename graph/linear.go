@@ -81,10 +81,8 @@ func (r *run) variances(d *node) ([]float64, span) {
 	k := 0
 	for _, t := range d.in {
 		cov := &r.ws.live[t].cov
-		for i := range cov.n {
-			v[k] = cov.variance(i)
-			k++
-		}
+		cov.variancesTo(v[k:][:cov.n])
+		k += cov.n
 	}
 	return v, place
 }

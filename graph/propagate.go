@@ -250,9 +250,7 @@ func (r *run) observe(s *step, first int) {
 	for i, k := range s.nodes {
 		l := &r.ws.live[r.tensors[r.nodes[k].out].root]
 		v := resize(r.ws.observed, l.cov.n)
-		for j := range v {
-			v[j] = l.cov.variance(j)
-		}
+		l.cov.variancesTo(v)
 		r.ws.observed = v
 		r.opts.Observe(first+i, l.mean, v)
 	}

@@ -19,6 +19,11 @@ func (r *run) settle(d *node, rule layer.Linear, y *live, before []float64) (acc
 		if math.IsNaN(m) || math.IsInf(m, 0) {
 			return acc, fmt.Errorf("the mean of element %d is %v: the values overflow float64", i, m)
 		}
+	}
+	if y.cov.ordinary() {
+		return acc, nil
+	}
+	for i := range y.mean {
 		v := y.cov.variance(i)
 		if math.IsNaN(v) || math.IsInf(v, 0) {
 			return acc, fmt.Errorf("the variance of element %d is %v: the values overflow %s", i, v, r.precision())

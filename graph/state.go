@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"math"
 	"sync"
 
 	"github.com/covprop/covprop"
@@ -28,6 +29,39 @@ func (b *block) variance(i int) float64 {
 		return b.v[i]
 	}
 	return b.m.at(i, i)
+}
+
+// variancesTo writes all variances to v.
+func (b *block) variancesTo(v []float64) {
+	switch step := b.m.Stride + 1; {
+	case b.diagonal:
+		copy(v, b.v)
+	case b.m.is32():
+		for i := range v {
+			v[i] = float64(b.m.f32[i*step])
+		}
+	default:
+		for i := range v {
+			v[i] = b.m.f64[i*step]
+		}
+	}
+}
+
+// ordinary reports whether all variances are finite and none is negative.
+func (b *block) ordinary() bool {
+	v, step := b.v, 1
+	if !b.diagonal {
+		v, step = b.m.f64, b.m.Stride+1
+	}
+	if b.m.is32() {
+		return false // not known
+	}
+	for i := range b.n {
+		if x := v[i*step]; !(x >= 0 && x <= math.MaxFloat64) {
+			return false
+		}
+	}
+	return true
 }
 
 // full returns m, both triangles.

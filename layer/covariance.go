@@ -55,7 +55,10 @@ func (f *Moments) series(g *Moments, symmetric bool, o Options) kernel.Series {
 	f.prepareBends()
 	g.prepareBends()
 	f.hard.g, f.hard.f, f.hard.worst = g, f, covprop.Accuracy{}
-	return kernel.Series{F: &f.units, G: &g.units, Symmetric: symmetric, Tol: o.tol(), Order: o.Order, Hard: &f.hard}
+	return kernel.Series{
+		F: &f.units, G: &g.units, Symmetric: symmetric, Tol: o.tol(), Order: o.Order,
+		FBends: &f.bends, GBends: &g.bends, Hard: &f.hard,
+	}
 }
 
 // accuracy is that of covariances with the bound and the excess that the
@@ -72,13 +75,14 @@ func (f *Moments) accuracy(bound, excess, tol float64) covprop.Accuracy {
 // prepareBends computes what pairs of units with one bend need, once.
 func (m *Moments) prepareBends() {
 	if !m.bendsDone {
-		m.bends.Set(m.rule.acts, m.units.Mu, m.units.In, m.units.Out)
+		activation.BendsTo(&m.bends, m.rule.acts, m.units.Mu, m.units.In, m.units.Out)
 		m.bendsDone = true
 	}
 }
 
 // hardPairs computes the covariances between units of f and of g that the
-// series is too slow for. It implements kernel.HardPairs.
+// series is too slow for and that are not those of two bends. It implements
+// kernel.HardPairs.
 type hardPairs struct {
 	f, g  *Moments
 	mu    sync.Mutex
@@ -86,12 +90,11 @@ type hardPairs struct {
 }
 
 func (h *hardPairs) CovariancesTo(ctx context.Context, pairs []kernel.HardPair) error {
-	left := h.f.bends.CovariancesTo(pairs, &h.g.bends, h.f.tol)
-	for k := range left {
+	for k := range pairs {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		p := &left[k]
+		p := &pairs[k]
 		cov, acc := hard(h.f, h.g, p.I, p.J, p.Rho)
 		p.Cov, p.Bound = cov, acc.Bound
 		if acc.Status == covprop.Approximate {

@@ -31,7 +31,7 @@ type Moments struct {
 
 	gain diagonal
 
-	bends     activation.Bends
+	bends     kernel.Bends
 	bendsDone bool
 }
 

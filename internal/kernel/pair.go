@@ -12,21 +12,21 @@ import (
 //	G = int_0^1 (t - x^2)/(1 + s x^2)^2 exp(-a/x^2 - b x^2) dx
 //
 // of the covariance of two bends (see package activation), a >= 0,
-// 0 <= b <= PairSteepest, 0 <= s <= PairLongest, t >= 1. N are in use. The zero
-// value holds none.
+// 0 <= b <= PairSteepest, 0 <= s <= PairLongest, t >= 1, at most HardBatch of them.
+// The zero value holds none.
 //
 // The quadrature is Gauss-Legendre in log x, in which the integrand is entire,
 // from x = 1 down to where it is negligible. Nodes that do not depend on the
 // integral leave one exponential and no division to each. The smaller a is, the
 // farther down they must reach, so there are three sets of them.
 type PairIntegrals struct {
-	N             int
-	A, B, S, T, G [HardBatch]float64
-	queues        [len(pairRanges)]pairQueue
+	N      int // how many there are
+	g      [HardBatch]float64
+	queues [len(pairRanges)]pairQueue
 }
 
-// A pairQueue has the numbers of the integrals that use one set of nodes, and
-// those integrals side by side.
+// A pairQueue has the integrals that use one set of nodes, side by side, and
+// their numbers.
 type pairQueue struct {
 	n             int
 	place         [HardBatch]uint16
@@ -81,25 +81,22 @@ var pairRules = sync.OnceValue(func() (rules [len(pairRanges)][]pairNode) {
 
 // Add adds an integral and returns its number.
 func (p *PairIntegrals) Add(a, b, s, t float64) int {
-	i := p.N
-	p.A[i], p.B[i], p.S[i], p.T[i] = a, b, s, t
+	r := 0
+	for !(a >= pairRanges[r].least) && r < len(pairRanges)-1 {
+		r++
+	}
+	q := &p.queues[r]
+	q.place[q.n] = uint16(p.N)
+	q.a[q.n], q.b[q.n], q.s[q.n], q.t[q.n] = a, b, s, t
+	q.n++
 	p.N++
-	return i
+	return p.N - 1
 }
 
-// Compute computes G[:N].
-func (p *PairIntegrals) Compute() {
+// Compute returns the integrals, in the order in which they were added, and
+// removes them; they are valid until the next Compute.
+func (p *PairIntegrals) Compute() []float64 {
 	rules := pairRules()
-	for i := range p.N {
-		r := 0
-		for !(p.A[i] >= pairRanges[r].least) && r < len(pairRanges)-1 {
-			r++
-		}
-		q := &p.queues[r]
-		q.place[q.n] = uint16(i)
-		q.a[q.n], q.b[q.n], q.s[q.n], q.t[q.n] = p.A[i], p.B[i], p.S[i], p.T[i]
-		q.n++
-	}
 	for r := range p.queues {
 		q := &p.queues[r]
 		if q.n == 0 {
@@ -109,10 +106,13 @@ func (p *PairIntegrals) Compute() {
 			q.g[i] = pairIntegral(rules[r], q.a[i], q.b[i], q.s[i], q.t[i])
 		}
 		for i, k := range q.place[:q.n] {
-			p.G[k] = q.g[i]
+			p.g[k] = q.g[i]
 		}
 		q.n = 0
 	}
+	n := p.N
+	p.N = 0
+	return p.g[:n]
 }
 
 // pairIntegral returns G.

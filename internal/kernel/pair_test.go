@@ -57,12 +57,10 @@ func TestPairIntegrals(t *testing.T) {
 			var p PairIntegrals
 			worst := 0.
 			for first := 0; first < len(args); first += HardBatch {
-				p.N = 0
 				for _, x := range args[first:min(len(args), first+HardBatch)] {
 					p.Add(x[0], x[1], x[2], x[3])
 				}
-				p.Compute()
-				for i, got := range p.G[:p.N] {
+				for i, got := range p.Compute() {
 					d := math.Abs(got-want[first+i]) / args[first+i][3]
 					if !(d <= PairError/2) {
 						t.Errorf("G%v is %v, want %v, off by %.2g", args[first+i], got, want[first+i], d)
@@ -83,25 +81,22 @@ func TestPairIntegralsBatch(t *testing.T) {
 		defer cpu.Force(isa)()
 		var many, one PairIntegrals
 		for _, n := range []int{0, 1, 2, 3, 7, 8, 9, 61, HardBatch - 1, HardBatch, 5} {
-			many.N = 0
-			for many.N < n {
-				many.Add(math.Exp(-9+12*rng.Float64()), 9*rng.Float64(), PairLongest*rng.Float64(), 1+rng.Float64())
+			args := make([][4]float64, n)
+			for i := range args {
+				args[i] = [4]float64{math.Exp(-9 + 12*rng.Float64()), 9 * rng.Float64(), PairLongest * rng.Float64(), 1 + rng.Float64()}
+				many.Add(args[i][0], args[i][1], args[i][2], args[i][3])
 			}
 			for i := n; i < HardBatch; i++ {
-				many.G[i] = -7 // guards
+				many.g[i] = -7 // guards
 			}
-			many.Compute()
-			for i, g := range many.G {
-				if i >= n {
-					if g != -7 {
-						t.Fatalf("%v: %d integrals wrote beyond the last", isa, n)
-					}
-					continue
-				}
-				one.N = 0
-				one.Add(many.A[i], many.B[i], many.S[i], many.T[i])
-				if one.Compute(); one.G[0] != g {
-					t.Errorf("%v: integral %d of %d is %v among others and %v alone", isa, i, n, g, one.G[0])
+			all := many.Compute()
+			if len(all) != n || n < HardBatch && many.g[n] != -7 {
+				t.Fatalf("%v: %d integrals for %d", isa, len(all), n)
+			}
+			for i, x := range args {
+				one.Add(x[0], x[1], x[2], x[3])
+				if alone := one.Compute()[0]; alone != all[i] {
+					t.Errorf("%v: integral %d of %d is %v among others and %v alone", isa, i, n, all[i], alone)
 				}
 			}
 		}
@@ -121,8 +116,7 @@ func TestPairIntegralsNaN(t *testing.T) {
 				}
 				p.Add(x[0], x[1], x[2], x[3])
 			}
-			p.Compute()
-			for i, g := range p.G[:p.N] {
+			for i, g := range p.Compute() {
 				if math.IsNaN(g) != (i == 5) {
 					t.Errorf("%v: integral %d is %v, with NaN as argument %d of integral 5", isa, i, g, k)
 				}
@@ -141,11 +135,11 @@ func BenchmarkPairIntegrals(b *testing.B) {
 			b.Run("knots="+c.name+"/"+isa.String(), func(b *testing.B) {
 				defer cpu.Force(isa)()
 				var p PairIntegrals
-				for p.N < HardBatch {
-					p.Add(c.a, 1, .05, 1)
-				}
 				b.ReportAllocs()
 				for b.Loop() {
+					for range HardBatch {
+						p.Add(c.a, 1, .05, 1)
+					}
 					p.Compute()
 				}
 				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/HardBatch, "ns/integral")

@@ -32,7 +32,8 @@ type Units struct {
 //
 //	|remainder after K| <= |rho|^(K+1) Tail_Ki Tail_Kj   (in units of Out_i Out_j),
 //
-// is at most Tol for each. Entries for which MaxOrder is not enough go to Hard.
+// is at most Tol for each. Entries for which MaxOrder is not enough go to the bends
+// and to Hard.
 type Series struct {
 	F, G *Units
 	// Symmetric says F == G and c is symmetric: the lower triangle is
@@ -43,9 +44,12 @@ type Series struct {
 	Tol float64
 	// Order, if positive, is the order for every entry; nothing is hard.
 	Order int
-	// Hard computes the entries for which MaxOrder terms are not enough. It is
-	// called from several goroutines. Nil leaves them to the series, with
-	// their bound.
+	// FBends and GBends, if set, are the units of F and G again. Entries for
+	// which MaxOrder terms are not enough are computed from them where both
+	// units have one bend.
+	FBends, GBends *Bends
+	// Hard computes the others of these entries. It is called from several
+	// goroutines. Nil leaves them to the series, with their bound.
 	Hard HardPairs
 }
 

@@ -42,6 +42,7 @@ type seriesTile struct {
 	f, g       []float64      // (K, 64): the coefficients of the rows and of the columns
 	rows, cols []float64      // room for f and g
 	hard       []HardPair     // still to be computed
+	bent       bentScratch
 }
 
 // tile computes one tile: correlations, orders, sums, and the entries of dst,
@@ -49,6 +50,7 @@ type seriesTile struct {
 func (j *seriesJob[T]) tile(ctx context.Context, w *seriesTile, a seriesArea) error {
 	j.scale(w, a)
 	w.count = [len(levels)]int{}
+	w.bent.vectors = w.bent.vectors[:0]
 	if j.s.Order > 0 {
 		j.fixedBound(w, a)
 		j.enqueueAll(w, a)
@@ -68,6 +70,7 @@ func (j *seriesJob[T]) tile(ctx context.Context, w *seriesTile, a seriesArea) er
 			w.fill(l)
 			w.sum(j.isa, w.queue[l][:w.count[l]], levels[l].order)
 		}
+		w.putBent()
 	}
 	j.store(w, a)
 	return j.computeHard(ctx, w, len(w.hard)/HardBatch*HardBatch)
@@ -81,10 +84,15 @@ func (j *seriesJob[T]) enqueue(w *seriesTile, a seriesArea) {
 		for v := first; v < first+ceilDiv(a.width(i), lanes); v++ {
 			fail := w.fail[v]
 			if hard := fail >> (8 * lastLevel); hard != 0 {
-				j.setAside(w, a, v, hard)
 				fail &^= hard * oneLane
-				if j.s.Hard == nil {
-					fail = 1 << (8 * (lastLevel - 1))
+				if j.s.FBends != nil {
+					hard &^= j.bend(w, a, v, hard)
+				}
+				if hard != 0 {
+					j.setAside(w, a, v, hard)
+					if j.s.Hard == nil {
+						fail = 1 << (8 * (lastLevel - 1))
+					}
 				}
 			}
 			w.push((bits.Len64(fail)+7)/8, v)
