@@ -84,8 +84,10 @@ func (m *Moments) reset(e *Elementwise, covariances bool, o Options) {
 	for _, s := range [...]*[]float64{&m.Mean, &m.Variance, &m.Gain, &u.Mu, &u.In, &u.Out} {
 		*s = resize(*s, n)
 	}
-	u.H = resize(u.H, u.K*n)
-	u.Tail = resize(u.Tail, len(kernel.Orders)*n)
+	var behind int
+	u.Stride, behind = kernel.StrideOf(n)
+	u.H = resize(u.H, u.K*u.Stride+behind)
+	u.Tail = resize(u.Tail, len(kernel.Orders)*u.Stride)
 	m.long = resize(m.long, n)
 	for i := range m.long {
 		m.long[i].done = false
@@ -136,7 +138,7 @@ func (m *Moments) run(s *batch, lo, hi int, o Options) (acc covprop.Accuracy, er
 	b := &s.marginals
 	b.Mu, b.Sigma = u.Mu[lo:hi], u.In[lo:hi]
 	b.Mean, b.Gain, b.Variance, b.Deviation = m.Mean[lo:hi], m.Gain[lo:hi], m.Variance[lo:hi], u.Out[lo:hi]
-	b.H, b.Stride, b.K = u.H[lo:], u.N, u.K
+	b.H, b.Stride, b.K = u.H[lo:], u.Stride, u.K
 	done := activation.MarginalsTo(acts, b)
 	for i := range n {
 		if done&(1<<i) == 0 {
@@ -193,10 +195,10 @@ func (m *Moments) unit(s *batch, j, i int, o Options) error {
 	sd := math.Sqrt(variance)
 	u.Out[i], s.acc[j], s.noise[j] = sd, acc, 0
 	for k, c := range h[1:] {
-		if u.H[k*u.N+i] = 0; sd > 0 {
-			u.H[k*u.N+i] = c / sd
+		if u.H[k*u.Stride+i] = 0; sd > 0 {
+			u.H[k*u.Stride+i] = c / sd
 			if k > 0 {
-				u.H[k*u.N+i] = kernel.Significant(c / sd)
+				u.H[k*u.Stride+i] = kernel.Significant(c / sd)
 			}
 		}
 	}
@@ -216,7 +218,7 @@ func (m *Moments) settle(i int, sum float64, acc covprop.Accuracy, o Options) co
 	if o.Order > 0 && o.TruncateDiagonal {
 		u, share := &m.units, 0.
 		for k := o.Order; k >= 1; k-- {
-			h := u.H[(k-1)*u.N+i]
+			h := u.H[(k-1)*u.Stride+i]
 			share += h * h
 		}
 		if m.Variance[i] > 0 {

@@ -77,7 +77,7 @@ const tailBlocks = len(Orders) + 1
 // difference.
 func TailsTo(u *Units, lo, hi int, noise, sum []float64) {
 	n := hi - lo
-	if lo < 0 || hi > u.N || len(noise) != n || len(sum) != n || len(u.H) < u.K*u.N || len(u.Tail) < len(Orders)*u.N {
+	if lo < 0 || hi > u.N || len(noise) != n || len(sum) != n || len(u.H) < u.K*u.stride() || len(u.Tail) < len(Orders)*u.stride() {
 		panic(badShape)
 	}
 	if n <= 0 {
@@ -103,16 +103,16 @@ func TailsTo(u *Units, lo, hi int, noise, sum []float64) {
 // tailsUnit is TailsTo for unit i. The sum of the squares of each block waits
 // in the tail of the order before it.
 func tailsUnit(u *Units, i int, rows *[tailBlocks]int, noise float64) (sum float64) {
-	k := i
+	k, stride := i, u.stride()
 	for b, n := range rows {
 		block := 0.0
 		for range n {
 			block = math.FMA(u.H[k], u.H[k], block)
-			k += u.N
+			k += stride
 		}
 		sum += block
 		if b > 0 {
-			u.Tail[(b-1)*u.N+i] = block
+			u.Tail[(b-1)*stride+i] = block
 		}
 	}
 	rest := 0.0
@@ -120,8 +120,8 @@ func tailsUnit(u *Units, i int, rows *[tailBlocks]int, noise float64) (sum float
 		rest = max(0, 1-sum) + noise
 	}
 	for o := len(Orders) - 1; o >= 0; o-- {
-		rest += u.Tail[o*u.N+i]
-		u.Tail[o*u.N+i] = math.Sqrt(rest)
+		rest += u.Tail[o*stride+i]
+		u.Tail[o*stride+i] = math.Sqrt(rest)
 	}
 	return sum
 }

@@ -33,11 +33,11 @@ func tailsVector(u *Units, lo, n int, rows *[tailBlocks]int, noise, sum []float6
 	}
 	switch cpu.Current() {
 	case cpu.AVX512:
-		tailsAVX512(&u.Tail[lo], h, u.N, &rows[0], &noise[0], &sum[0], n)
+		tailsAVX512(&u.Tail[lo], h, u.stride(), &rows[0], &noise[0], &sum[0], n)
 		return n
 	case cpu.AVX2:
 		n &^= 3
-		tailsAVX2(&u.Tail[lo], h, u.N, &rows[0], &noise[0], &sum[0], n)
+		tailsAVX2(&u.Tail[lo], h, u.stride(), &rows[0], &noise[0], &sum[0], n)
 		return n
 	}
 	return 0

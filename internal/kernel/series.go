@@ -16,13 +16,30 @@ const MaxOrder = 64
 // Units are the Hermite coefficients of n units, each divided by the unit's
 // output standard deviation, and their tails.
 type Units struct {
-	N    int
-	K    int       // highest order held, at least what a Series needs: its Order, or MaxOrder
-	Mu   []float64 // (n) input means
-	In   []float64 // (n) input standard deviations
-	Out  []float64 // (n) output standard deviations
-	H    []float64 // (K, n): row k-1 has h_k / Out; all 0 where Out is 0
-	Tail []float64 // (len(Orders), n): row o bounds sqrt(sum_{k > Orders[o]} h_k^2) / Out
+	N      int
+	Stride int       // between the rows of H and of Tail; 0 means N, see StrideOf
+	K      int       // highest order held, at least what a Series needs: its Order, or MaxOrder
+	Mu     []float64 // (n) input means
+	In     []float64 // (n) input standard deviations
+	Out    []float64 // (n) output standard deviations
+	H      []float64 // (K, n): row k-1 has h_k / Out; all 0 where Out is 0
+	Tail   []float64 // (len(Orders), n): row o bounds sqrt(sum_{k > Orders[o]} h_k^2) / Out
+}
+
+// StrideOf returns the stride of n units, and how many numbers H should have
+// behind its last row, for a Series not to copy the coefficients.
+func StrideOf(n int) (stride, behind int) {
+	if n <= seriesTileSize {
+		return seriesTileSize, lanes
+	}
+	return n, 0
+}
+
+func (u *Units) stride() int {
+	if u.Stride == 0 {
+		return u.N
+	}
+	return u.Stride
 }
 
 // A Series computes Cov(f(X_i), g(Y_j)) = Out_i Out_j sum_{k=1}^K rho^k H_ki H_kj

@@ -58,6 +58,7 @@ func (p *seriesPlan) set(s *Series) {
 	n := (s.F.N + lanes - 1) / lanes
 	p.rows = slices.Grow(p.rows[:0], n*lanes)[:n*lanes]
 	p.invertible = true
+	stride := s.F.stride()
 	for i := range p.rows {
 		r := &p.rows[i]
 		if i >= s.F.N {
@@ -66,12 +67,13 @@ func (p *seriesPlan) set(s *Series) {
 		}
 		r.inv, r.out = p.invert(s.F.In[i]), s.F.Out[i]
 		for l, v := range levels {
-			r.tail[l] = s.F.Tail[v.tail*s.F.N+i]
+			r.tail[l] = s.F.Tail[v.tail*stride+i]
 			r.limit[l] = s.Tol / r.tail[l]
 		}
 	}
 	n = (s.G.N + lanes - 1) / lanes
 	p.cols = slices.Grow(p.cols[:0], n)[:n]
+	stride = s.G.stride()
 	for b := range p.cols {
 		v, j := &p.cols[b], b*lanes
 		w := min(lanes, s.G.N-j)
@@ -80,7 +82,7 @@ func (p *seriesPlan) set(s *Series) {
 		}
 		copy(v.out[:w], s.G.Out[j:])
 		for l := range levels {
-			copy(v.tail[l][:w], s.G.Tail[levels[l].tail*s.G.N+j:])
+			copy(v.tail[l][:w], s.G.Tail[levels[l].tail*stride+j:])
 		}
 		for k := range w {
 			v.inv[k] = p.invert(s.G.In[j+k])
@@ -189,6 +191,7 @@ func (j *seriesJob[T]) parallel(ctx context.Context, threads int) (seriesWorst, 
 func (j *seriesJob[T]) work(ctx context.Context, next *atomic.Int64, worst *seriesWorst) (err error) {
 	w := seriesTiles.Get().(*seriesTile)
 	defer seriesTiles.Put(w)
+	defer func() { w.f, w.g = nil, nil }() // which may be the caller's
 	w.hard = w.hard[:0]
 	w.bound, w.top = [lanes]float64{}, [lanes]uint64{}
 	tiles := j.tiles()

@@ -40,7 +40,7 @@ type seriesTile struct {
 	bound      [lanes]float64 // the largest so far, in any lane
 	top        [lanes]uint64  // the bits of the largest |rho| so far
 	f, g       []float64      // (K, 64): the coefficients of the rows and of the columns
-	rows, cols []float64      // room for f and g
+	rows, cols []float64      // room for those
 	hard       []HardPair     // still to be computed
 	bent       bentScratch
 }
@@ -134,7 +134,7 @@ func (j *seriesJob[T]) setAside(w *seriesTile, a seriesArea, v int, lanesOf uint
 	for ; lanesOf != 0; lanesOf &= lanesOf - 1 {
 		k := bits.TrailingZeros64(lanesOf)
 		t := levels[lastLevel].tail
-		b := remainder(math.Abs(rho[k]), MaxOrder, j.s.F.Tail[t*j.s.F.N+row], j.s.G.Tail[t*j.s.G.N+col+k])
+		b := remainder(math.Abs(rho[k]), MaxOrder, j.s.F.Tail[t*j.s.F.stride()+row], j.s.G.Tail[t*j.s.G.stride()+col+k])
 		w.bound[k] = max(w.bound[k], b)
 	}
 }
@@ -164,7 +164,7 @@ func (j *seriesJob[T]) fixedBound(w *seriesTile, a seriesArea) {
 	for o+1 < len(Orders) && Orders[o+1] <= j.s.Order {
 		o++
 	}
-	tf, tg := j.s.F.Tail[o*j.s.F.N+a.i0:][:a.m], j.s.G.Tail[o*j.s.G.N+a.j0:][:a.n]
+	tf, tg := j.s.F.Tail[o*j.s.F.stride()+a.i0:][:a.m], j.s.G.Tail[o*j.s.G.stride()+a.j0:][:a.n]
 	bound := w.bound[0]
 	for i := range a.m {
 		rho := w.rho[i*seriesTileSize:][:a.width(i)]
@@ -177,28 +177,30 @@ func (j *seriesJob[T]) fixedBound(w *seriesTile, a seriesArea) {
 	w.bound[0] = bound
 }
 
-// pack copies the coefficients of the tile's units up to an order, those of a
-// tile on the diagonal once. Lanes past the last unit keep what they had; no
-// entry depends on them.
+// pack provides the coefficients of the tile's units up to an order, those of a
+// tile on the diagonal once. Lanes past the last unit have any; no entry depends
+// on them.
 func (j *seriesJob[T]) pack(w *seriesTile, a seriesArea, order int) {
-	w.f = packPanel(w.rows, j.s.F, a.i0, a.m, order)
-	w.rows, w.g = w.f, w.f
+	w.f = panel(&w.rows, j.s.F, a.i0, a.m, order)
+	w.g = w.f
 	if !a.lower {
-		w.g = packPanel(w.cols, j.s.G, a.j0, a.n, order)
-		w.cols = w.g
+		w.g = panel(&w.cols, j.s.G, a.j0, a.n, order)
 	}
 }
 
-// packPanel copies rows of n coefficients to dst, or a longer slice, as rows
-// of 64, and returns it.
-func packPanel(dst []float64, u *Units, first, n, order int) []float64 {
+// panel returns n coefficients of every order in rows of 64: where they are, if
+// they lie so, otherwise copied to room.
+func panel(room *[]float64, u *Units, first, n, order int) []float64 {
 	const spare = lanes // the row of the spare vector lies past the end
-	size := order*seriesTileSize + spare
-	dst = slices.Grow(dst[:0], size)[:size]
-	for k := range order {
-		copy(dst[k*seriesTileSize:][:seriesTileSize], u.H[k*u.N+first:][:n])
+	size, stride := order*seriesTileSize+spare, u.stride()
+	if stride == seriesTileSize && len(u.H) >= size {
+		return u.H[:size]
 	}
-	return dst
+	*room = slices.Grow((*room)[:0], size)[:size]
+	for k := range order {
+		copy((*room)[k*seriesTileSize:][:seriesTileSize], u.H[k*stride+first:][:n])
+	}
+	return *room
 }
 
 // computeHard has the first n hard pairs computed, in batches, stores them
