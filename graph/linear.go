@@ -124,6 +124,11 @@ func (r *run) linearSelf(d *node, rule layer.Linear, s *step, dst *block) error 
 		}
 		return r.sandwich(a, dst, dst.m)
 	}
+	if c, ok := a.(layer.Congruence); ok && c.IsSmall() && !x.cov.diagonal && !r.ws.narrow {
+		*dst = r.ws.dense(d.out, n)
+		r.congruence(c, dst, x.cov.full())
+		return nil
+	}
 	half, place, err := r.half(d, a, x)
 	if err != nil {
 		return err
@@ -142,6 +147,16 @@ func (r *run) linearSelf(d *node, rule layer.Linear, s *step, dst *block) error 
 func (r *run) sandwich(a layer.Matrix, dst *block, src matrix) error {
 	dst.lower = true
 	return r.sandwichTo(a, dst.m, src)
+}
+
+// congruence computes dst = A src A'.
+func (r *run) congruence(a layer.Congruence, dst *block, src matrix) {
+	dst.lower = true
+	if r.dry {
+		r.count(gainOperations(a, dst.n, src.Rows), src.Rows+(dst.n+1)/2)
+		return
+	}
+	a.CongruenceTo(dst.m.general(), src.general())
 }
 
 // half computes A Cov(x) into scratch that the caller releases.

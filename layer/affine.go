@@ -193,6 +193,14 @@ func affineSandwichTo[T real](ctx context.Context, threads int, dst, src, w matr
 	return affineMulTransTo(ctx, threads, dst, src, w, outer, inner, false)
 }
 
+// IsSmall implements Congruence.
+func (a *Affine) IsSmall() bool {
+	return a.outer == 1 && a.inner == 1 && max(a.w.Rows, a.w.Cols) <= kernel.CongruenceSize
+}
+
+// CongruenceTo implements Congruence.
+func (a *Affine) CongruenceTo(dst, src blas64.General) { kernel.CongruenceTo(dst, a.w, src) }
+
 // MulDiagTo implements Matrix.
 func (a *Affine) MulDiagTo(dst blas64.General, v []float64) {
 	out, in, inner := a.w.Rows, a.w.Cols, a.inner

@@ -76,6 +76,16 @@ type Matrix interface {
 	InPlace() bool
 }
 
+// A Congruence is a Matrix that computes A Sigma A' without A Sigma.
+type Congruence interface {
+	Matrix
+	// IsSmall reports whether CongruenceTo can be used.
+	IsSmall() bool
+	// CongruenceTo computes the lower triangle of dst = A src A' for a covariance
+	// src. What is above the diagonal is undefined afterwards.
+	CongruenceTo(dst, src blas64.General)
+}
+
 // checkFinite returns an error that names the first value of what that is NaN
 // or infinite.
 func checkFinite(what string, x []float64) error {

@@ -2,7 +2,11 @@
 
 package kernel
 
-import "github.com/covprop/covprop/internal/cpu"
+import (
+	"unsafe"
+
+	"github.com/covprop/covprop/internal/cpu"
+)
 
 //go:generate go -C ../_gen run ./series -out ../kernel/series_amd64.s -stubs ../kernel/series_stubs_amd64.go -pkg kernel
 
@@ -97,41 +101,42 @@ func (j *seriesJob[T]) storeBlock(w *seriesTile, a seriesArea, bi, bj int, full 
 	case *float64:
 		up := any(up).(*float64)
 		if j.isa == cpu.AVX512 {
-			seriesStore64AVX512(dst, up, stride, sums, row, col, &masks[0])
+			seriesStore64AVX512(dst, up, stride, sums, row, col, (*uint8)(unsafe.Pointer(masks)))
 		} else {
 			seriesStore64AVX2(dst, up, stride, sums, row, col)
 		}
 	case *float32:
 		up := any(up).(*float32)
 		if j.isa == cpu.AVX512 {
-			seriesStore32AVX512(dst, up, stride, sums, row, col, &masks[0])
+			seriesStore32AVX512(dst, up, stride, sums, row, col, (*uint8)(unsafe.Pointer(masks)))
 		} else {
 			seriesStore32AVX2(dst, up, stride, sums, row, col)
 		}
 	}
 }
 
-// storeMasks are the lanes to store of each row of a block, and of each row of
-// its transpose.
-type storeMasks [2 * lanes]uint8
+// storeMasks are the lanes to store of each row of a block, a byte each, and of
+// each row of its transpose.
+type storeMasks [2]uint64
 
-var allLanes = storeMasks{255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255}
+var allLanes = storeMasks{1<<64 - 1, 1<<64 - 1}
+
+const (
+	everyByte  = 0x0101010101010101
+	belowRow   = 0x7f3f1f0f07030100 // byte r: the lanes before lane r
+	belowOfCol = 0x0080c0e0f0f8fcfe // byte c: the lanes behind lane c
+)
 
 // masks returns the lanes of block (bi, bj) that are in the area.
-func (a seriesArea) masks(bi, bj int) (m storeMasks) {
+func (a seriesArea) masks(bi, bj int) storeMasks {
 	rows, cols := min(lanes, a.m-bi*lanes), min(lanes, a.n-bj*lanes)
-	diagonal := a.lower && bi == bj
-	for r := range rows {
-		m[r] = uint8(1<<cols - 1)
-		if diagonal {
-			m[r] &= 1<<r - 1
-		}
-	}
-	for c := range cols {
-		m[lanes+c] = uint8(1<<rows - 1)
-		if diagonal {
-			m[lanes+c] &^= uint8(2<<c - 1)
-		}
+	// So many bytes of so many bits.
+	m := storeMasks{everyByte * (1<<cols - 1), everyByte * (1<<rows - 1)}
+	m[0] &= 1<<(8*rows) - 1
+	m[1] &= 1<<(8*cols) - 1
+	if a.lower && bi == bj {
+		m[0] &= belowRow
+		m[1] &= belowOfCol
 	}
 	return m
 }

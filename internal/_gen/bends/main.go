@@ -190,7 +190,7 @@ func bend() {
 	steepest := number(pairSteepest)
 	slope := mul(mul(mul(sum, sum), delta), number(1./8))
 	steep := compare(greater, slope, steepest, done)
-	t := blend(steep, one, div(slope, steepest))
+	t := blend(steep, one, mul(slope, number(1./pairSteepest)))
 	s := div(delta, t)
 	root := ZMM()
 	VSQRTPD(s, root)
