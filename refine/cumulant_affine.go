@@ -2,6 +2,7 @@ package refine
 
 import (
 	"context"
+	"math"
 	"sync"
 
 	"gonum.org/v1/gonum/blas/blas64"
@@ -55,8 +56,11 @@ func pair(j, k int) int {
 }
 
 // symmetrize copies the entries i >= j >= k to those with j > i.
-func (t packed) symmetrize() {
+func (t packed) symmetrize(ctx context.Context) error {
 	for i := range t.n {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		s := t.slab(i)
 		for j := i + 1; j < t.n; j++ {
 			row, from := s[pairs(j):][:j+1], t.slab(j)
@@ -66,6 +70,7 @@ func (t packed) symmetrize() {
 			}
 		}
 	}
+	return nil
 }
 
 // newCumulants returns the cumulants of a Gaussian.
@@ -116,9 +121,10 @@ func forward(rule layer.Linear, x []float64) []float64 {
 
 // affine is the map y = A x + b. Means, covariances and third cumulants are
 // exact; fourth cumulants see affineFourth.
-func (r *cumulantRun) affine(l *link) (err error) {
-	s, a := r.state, l.matrix
-	s.mean = forward(l.affine, s.mean)
+func (r *cumulantRun) affine(rule layer.Linear, a blas64.General) (err error) {
+	s := r.state
+	s.mean = forward(rule, s.mean)
+	scale := s.varianceScale(rule)
 	if s.cov, err = r.sandwich(a, s.cov); err != nil {
 		return err
 	}
@@ -130,14 +136,53 @@ func (r *cumulantRun) affine(l *link) (err error) {
 		return err
 	}
 	s.lastMean = last.Data
-	if s.third.n == 0 {
-		return nil
+	if s.third.n > 0 {
+		if s.third, err = r.contract(a, s.third); err != nil {
+			return err
+		}
+		if s.fourth, err = r.affineFourth(a, s.fourth); err != nil {
+			return err
+		}
 	}
-	if s.third, err = r.contract(a, s.third); err != nil {
-		return err
+	s.settle(scale)
+	return nil
+}
+
+// varianceScale returns what the variances of y = A x + b could be if nothing
+// cancelled: (sum |a_k| sigma_k)^2 <= n sum a_k^2 v_k, and rounding adds another
+// n.
+func (s *cumulants) varianceScale(rule layer.Linear) []float64 {
+	v, scale := make([]float64, s.cov.Rows), make([]float64, rule.OutputLen())
+	for i := range v {
+		v[i] = row(s.cov, i)[i]
 	}
-	s.fourth, err = r.affineFourth(a, s.fourth)
-	return err
+	rule.Matrix(0).SquareMulTo(scale, v, false)
+	for i := range scale {
+		scale[i] *= float64(len(v)) * float64(len(v))
+	}
+	return scale
+}
+
+// settle makes those elements certain whose variance is nothing but rounding.
+func (s *cumulants) settle(scale []float64) {
+	const rounding = 0x1p-48 // of a sum of products, with a margin
+	for i, w := range scale {
+		if !(math.Abs(row(s.cov, i)[i]) <= rounding*w) {
+			continue
+		}
+		for j := range scale {
+			row(s.cov, i)[j], row(s.cov, j)[i] = 0, 0
+			row(s.lastCov, i)[j], row(s.lastCov, j)[i] = 0, 0
+			if s.third.n == 0 {
+				continue
+			}
+			row(s.fourth, i)[j], row(s.fourth, j)[i] = 0, 0
+			clear(s.third.slab(i)[pairs(j):][:j+1])
+			for k := range scale {
+				s.third.slab(j)[pair(i, k)] = 0
+			}
+		}
+	}
 }
 
 // sandwich returns A c A' for a symmetric c.
@@ -168,8 +213,10 @@ func (r *cumulantRun) contract(a blas64.General, t packed) (packed, error) {
 		defer pool.Put(w)
 		return w.run(r.ctx, a, row(mid, i), dst.slab(i)[:pairs(i+1)], i+1)
 	})
-	dst.symmetrize()
-	return dst, err
+	if err != nil {
+		return dst, err
+	}
+	return dst, dst.symmetrize(r.ctx)
 }
 
 // A contraction is the work space of one thread.

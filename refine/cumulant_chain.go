@@ -1,7 +1,6 @@
 package refine
 
 import (
-	"context"
 	"fmt"
 
 	"gonum.org/v1/gonum/blas/blas64"
@@ -19,8 +18,6 @@ type link struct {
 
 	activation *layer.Elementwise // or
 	affine     layer.Linear
-	matrix     blas64.General // A, (m, n), unless it is diagonal
-	diagonal   []float64      // (n), if A is
 	// third says that third cumulants come in with the input (they do after
 	// the first activation) and are needed later (by another activation).
 	third bool
@@ -94,30 +91,41 @@ func chainOf(net *graph.Network) ([]link, error) {
 			return nil, refuse(&layers[i], "the layer has %d elements, and third cumulants are kept for at most %d", n, cumulantWidth)
 		}
 	}
-	for i := range links {
-		if err := links[i].setMatrix(); err != nil {
-			return nil, err
-		}
-	}
 	return links, nil
 }
 
-// setMatrix finds the matrix of an affine map, as A diag(1), or A 1 where it
-// is diagonal.
-func (l *link) setMatrix() error {
-	if l.affine == nil {
-		return nil
-	}
-	a, m := l.affine.Matrix(0), l.out
-	ones := make([]float64, l.n)
+// matrixOf returns A, (m, n), of an affine map y = A x + b, as A diag(1).
+func matrixOf(rule layer.Linear) blas64.General {
+	ones := make([]float64, rule.Inputs()[0])
 	for i := range ones {
 		ones[i] = 1
 	}
-	if a.KeepsDiagonal() && m == l.n {
-		l.diagonal = make([]float64, m)
-		return a.MulTo(context.Background(), 1, matrix(l.diagonal, m, 1), matrix(ones, m, 1), false)
+	a := newGeneral(rule.OutputLen(), len(ones))
+	rule.Matrix(0).MulDiagTo(a, ones)
+	return a
+}
+
+// diagonalOf returns the diagonal of a; ok reports whether a is square and has no
+// other entries.
+func diagonalOf(a blas64.General) (d []float64, ok bool) {
+	if a.Rows != a.Cols {
+		return nil, false
 	}
-	l.matrix = newGeneral(m, l.n)
-	a.MulDiagTo(l.matrix, ones)
-	return nil
+	d = make([]float64, a.Rows)
+	for i := range d {
+		for j, x := range row(a, i) {
+			if i != j && x != 0 {
+				return nil, false
+			}
+		}
+		d[i] = row(a, i)[i]
+	}
+	return d, true
+}
+
+// mixes reports whether the link is an affine map whose matrix is not known to be
+// diagonal before it is formed.
+func (l *link) mixes() bool {
+	_, scales := l.affine.(*layer.Scale)
+	return l.affine != nil && !scales
 }

@@ -2,7 +2,9 @@ package refine
 
 import (
 	"context"
+	"fmt"
 	"math"
+	"slices"
 	"sync"
 
 	"github.com/covprop/covprop/activation"
@@ -21,8 +23,8 @@ type coefficients struct {
 	b, d [5][]float64 // of (y-m)^3 and (y-m)^4: orders 0 to 4; empty for the last activation
 	// units and squares are y and (y-m)^2 as the series takes them.
 	units, squares kernel.Units
-	// estimate is the error of the quadrature that powers take, relative to
-	// the largest standard deviation of the same power of a unit.
+	// estimate is the error of the quadrature that powers take, relative to the
+	// same power of the largest standard deviation.
 	estimate float64
 }
 
@@ -62,6 +64,9 @@ func newCoefficients(ctx context.Context, threads int, l *link, mu, s, m []float
 				used = h[:]
 			}
 			variance, acc := activation.Marginal(g, used, mu[i], s[i], quadratureTol)
+			if math.IsNaN(variance) || slices.ContainsFunc(used, math.IsNaN) {
+				return fmt.Errorf("cumulant3: power %d of %s has no moments in float64 at mean %v and standard deviation %v; use another method", p+1, l.activation.Activation(i).Name(), mu[i], s[i])
+			}
 			sd := math.Sqrt(variance)
 			row(deviation, p)[i], row(failed, p)[i] = sd, acc.Bound
 			factorial := 1.
@@ -78,28 +83,18 @@ func newCoefficients(ctx context.Context, threads int, l *link, mu, s, m []float
 		}
 		return nil
 	})
+	largest := slices.Max(row(deviation, 0))
 	for p := range rows {
-		c.estimate = max(c.estimate, worstUnit(row(deviation, p), row(failed, p)))
+		for i, sd := range row(deviation, p) {
+			if e := sd * row(failed, p)[i]; e > 0 {
+				c.estimate = max(c.estimate, e/math.Pow(largest, float64(p+1)))
+			}
+		}
 	}
 	return c, err
 }
 
 const quadratureTol = 1e-9
-
-// worstUnit returns the largest error, which is relative to a unit's own
-// standard deviation sd, relative to the largest of those.
-func worstUnit(sd, relative []float64) (worst float64) {
-	largest := 0.
-	for i, s := range sd {
-		if largest = max(largest, s); s > 0 {
-			worst = max(worst, relative[i]*s)
-		}
-	}
-	if worst == 0 {
-		return 0
-	}
-	return worst / largest
-}
 
 // power returns (g - m)^p as an activation, for p = 1 g itself.
 func power(g activation.Activation, m float64, p int) (activation.Activation, error) {

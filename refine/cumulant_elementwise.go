@@ -17,8 +17,9 @@ import (
 // of the powers (y-m)^2, (y-m)^3 and (y-m)^4 about the Gaussian mean m.
 
 // elementwise is an activation y_i = g_i(x_i). Its input has a Gram-Charlier
-// series, all of whose first-order terms that involve one unit or two are kept;
-// of the second order in kappa_3, which goes with kappa_4, those of one unit.
+// series. Kept are the terms of first order in the cumulants and the correlations
+// together that have kappa_ijk, kappa_iijj or one unit, and of the second order in
+// kappa_3, which goes with kappa_4, those of one unit.
 func (r *cumulantRun) elementwise(l *link) (covprop.Accuracy, error) {
 	s, n := r.state, l.n
 	v := make([]float64, n)
@@ -41,6 +42,9 @@ func (r *cumulantRun) elementwise(l *link) (covprop.Accuracy, error) {
 	if err != nil {
 		return acc, err
 	}
+	if acc.Status == covprop.Approximate {
+		r.clamped = max(r.clamped, acc.Bound)
+	}
 	acc = m.Accuracy.And(acc)
 	c, err := newCoefficients(r.ctx, r.threads, l, s.mean, x.s, m.Mean)
 	if err != nil {
@@ -50,7 +54,7 @@ func (r *cumulantRun) elementwise(l *link) (covprop.Accuracy, error) {
 	e := &expansion{x: x, c: c, gain: m.Gain, gauss: cov, fourth: r.dropped == "", shift: make([]float64, n)}
 	mean, last := e.means(m.Mean)
 	if x.l.Rows > 0 {
-		acc = covprop.ApproximatedBy(relative(last, m.Variance), "third cumulants")
+		acc = acc.And(covprop.ApproximatedBy(relative(last, m.Variance), "third cumulants"))
 	}
 	var pairs blas64.General
 	third := packed{}
@@ -155,7 +159,9 @@ type expansion struct {
 
 // means returns E y = m + shift,
 //
-//	shift_i = l_ii a_3/6 + last_i,   last_i = f_ii a_4/24 + l_ii^2 a_6/72.
+//	shift_i = l_ii a_3/6 + f_ii a_4/24 + l_ii^2 a_6/72,
+//
+// and the sizes of the last two terms, which may cancel by chance.
 func (e *expansion) means(m []float64) (mean, last []float64) {
 	mean, last = append([]float64(nil), m...), make([]float64, len(m))
 	if e.x.l.Rows == 0 {
@@ -164,11 +170,12 @@ func (e *expansion) means(m []float64) (mean, last []float64) {
 	a := &e.c.a
 	for i := range m {
 		l, f := row(e.x.l, i)[i], row(e.x.f, i)[i]
+		kurtosis, square := f*a[4][i]/24, l*l*a[6][i]/72
 		e.shift[i] = l * a[3][i] / 6
-		last[i] = f*a[4][i]/24 + l*l*a[6][i]/72
 		if e.fourth {
-			e.shift[i] += last[i]
+			e.shift[i] += kurtosis + square
 		}
+		last[i] = math.Abs(kurtosis) + math.Abs(square)
 		mean[i] += e.shift[i]
 	}
 	return mean, last
@@ -194,7 +201,8 @@ func (e *expansion) covariances() blas64.General {
 				c += (l*a[2][i]*a[1][j] + row(e.x.l, j)[i]*a[1][i]*a[2][j]) / 2
 			}
 			if e.fourth {
-				c += e.fourthCov(i, j)
+				f, _ := e.fourthCov(i, j)
+				c += f
 			}
 			row(cov, i)[j] = c
 		}
@@ -202,14 +210,17 @@ func (e *expansion) covariances() blas64.General {
 	return cov
 }
 
-// fourthCov is the part of Cov(y_i, y_j) that is due to fourth cumulants.
-func (e *expansion) fourthCov(i, j int) float64 {
+// fourthCov is the part of Cov(y_i, y_j) that is due to fourth cumulants. Of a
+// variance size has the sizes of its two terms.
+func (e *expansion) fourthCov(i, j int) (cov, size float64) {
 	a, q, f := &e.c.a, &e.c.q, row(e.x.f, i)[j]
 	if i != j {
-		return f * a[2][i] * a[2][j] / 4
+		cov = f * a[2][i] * a[2][j] / 4
+		return cov, cov
 	}
 	l := row(e.x.l, i)[i]
-	return f*q[4][i]/24 + l*l*q[6][i]/72
+	kurtosis, square := f*q[4][i]/24, l*l*q[6][i]/72
+	return kurtosis + square, math.Abs(kurtosis) + math.Abs(square)
 }
 
 // lastMean and lastCov add what is due to fourth cumulants here to what came
@@ -227,7 +238,8 @@ func (e *expansion) lastCov(in blas64.General) blas64.General {
 			c := &row(in, i)[j]
 			*c *= g * h
 			if e.x.l.Rows > 0 {
-				*c += e.fourthCov(i, j)
+				_, size := e.fourthCov(i, j)
+				*c += size
 			}
 		}
 	}

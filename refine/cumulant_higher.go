@@ -12,14 +12,13 @@ import (
 // (i, j) -> kappa_iij and kappa_iijj. cov is Cov x. For i != j
 //
 //	kappa_iij  = Cov_G((y_i-m_i)^2, y_j) + l_ij q_2i a_1j/2 + l_ji q_1i a_2j/2 + f_ij q_2i a_2j/4
-//	             - 2 shift_i Cov_G(y_i, y_j)
 //	kappa_iijj = Cov_G((y_i-m_i)^2, (y_j-m_j)^2) + l_ij q_2i q_1j/2 + l_ji q_1i q_2j/2 + f_ij q_2i q_2j/4
 //	             - 2 Cov_G(y_i, y_j)^2
 //
 // with the Gaussian parts from their Hermite series, and for single units
 //
 //	kappa_iii  = b_0 + l_ii b_3/6 + f_ii b_4/24 - 3 shift_i q_0
-//	kappa_iiii = d_0 - 3 q_0^2 + l_ii d_3/6 + f_ii d_4/24 - 4 shift_i b_0.
+//	kappa_iiii = d_0 - 3 q_0^2 + l_ii (d_3/6 - q_0 q_3) + f_ii (d_4/24 - q_0 q_4/4) - 4 shift_i b_0.
 //
 // f enters kappa_iij and kappa_iii only where fourth cumulants are used.
 func (e *expansion) higher(ctx context.Context, threads int, cov blas64.General) (iij, iijj blas64.General, err error) {
@@ -52,7 +51,7 @@ func (e *expansion) higher(ctx context.Context, threads int, cov blas64.General)
 func (e *expansion) addTransported(iij, iijj blas64.General) {
 	a, q, b, d := &e.c.a, &e.c.q, &e.c.b, &e.c.d
 	for i, shift := range e.shift {
-		for j, g := range row(e.gauss, i) {
+		for j := range e.shift {
 			l, k, f := row(e.x.l, i)[j], row(e.x.l, j)[i], row(e.x.f, i)[j]
 			used := 0.
 			if e.fourth {
@@ -60,10 +59,10 @@ func (e *expansion) addTransported(iij, iijj blas64.General) {
 			}
 			if i == j {
 				row(iij, i)[i] += l*b[3][i]/6 + used*b[4][i]/24 - 3*shift*q[0][i]
-				row(iijj, i)[i] += l*d[3][i]/6 + f*d[4][i]/24 - 4*shift*b[0][i]
+				row(iijj, i)[i] += l*(d[3][i]/6-q[0][i]*q[3][i]) + f*(d[4][i]/24-q[0][i]*q[4][i]/4) - 4*shift*b[0][i]
 				continue
 			}
-			row(iij, i)[j] += (l*q[2][i]*a[1][j]+k*q[1][i]*a[2][j])/2 + used*q[2][i]*a[2][j]/4 - 2*shift*g
+			row(iij, i)[j] += (l*q[2][i]*a[1][j]+k*q[1][i]*a[2][j])/2 + used*q[2][i]*a[2][j]/4
 			row(iijj, i)[j] += (l*q[2][i]*q[1][j]+k*q[1][i]*q[2][j])/2 + f*q[2][i]*q[2][j]/4
 		}
 	}
@@ -97,6 +96,8 @@ func (e *expansion) third(ctx context.Context, threads int, in packed, iij blas6
 		copy(slab[pairs(i):], row(iij, i)[:i+1])
 		return nil
 	})
-	in.symmetrize()
-	return in, err
+	if err != nil {
+		return in, err
+	}
+	return in, in.symmetrize(ctx)
 }

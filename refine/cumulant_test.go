@@ -26,7 +26,9 @@ func TestContract(t *testing.T) {
 				}
 			}
 		}
-		k.symmetrize()
+		if err := k.symmetrize(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		plain := func(x, y, z []float64) (s, size float64) {
 			for i := range n {
 				for j := range n {
