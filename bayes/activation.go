@@ -16,7 +16,7 @@ func (p *pass) activationForward(i int, in, out *state) error {
 		}
 		return nil
 	}
-	pairs := in.form == full && (p.opts.Mode == Exact || p.opts.Mode == Series)
+	pairs := in.form == full && (p.opts.Mode == Exact || p.opts.Mode == Series) || p.keepSeries
 	order := leastOrder
 	switch {
 	case pairs:

@@ -23,6 +23,12 @@ func randomBatch(rng *rand.Rand, rows, inputs int, l Likelihood, kind string) (b
 	}
 	b.X = fill(rows, inputs, rng.NormFloat64)
 	b.Y = fill(rows, l.targets(), rng.NormFloat64)
+	switch l := l.(type) {
+	case Probit:
+		b.Y = fill(rows, 1, func() float64 { return float64(rng.IntN(2)) })
+	case Softmax:
+		b.Y = fill(rows, 1, func() float64 { return float64(rng.IntN(l.Classes)) })
+	}
 	switch kind {
 	case "variances":
 		b.InputVariance = fill(rows, inputs, func() float64 { return 0.1 + 0.4*rng.Float64() })
@@ -162,6 +168,64 @@ func testGradients(t *testing.T, o Options, nets map[string][]Layer) {
 				l := HeteroscedasticGaussian{1}
 				m := mustModel(t, 3, l, Prior{Empirical: true, Alpha: 1, Beta: 10}, layers...)
 				checkGradient(t, m, o, randomBatch(rng, 11, 3, l, kind), randomTheta(rng, m), 1e-8)
+			})
+		}
+	}
+}
+
+// TestGradientOfLikelihoods covers those beside the heteroscedastic one, and fixed
+// and empirical priors. By quadrature and bound they are as exact as by closed form:
+// the derivatives are those of the same sums, or of a minimum.
+func TestGradientOfLikelihoods(t *testing.T) {
+	for _, l := range []Likelihood{HeteroscedasticGaussian{2}, Gaussian{2}, StudentT{Targets: 1, DoF: 4}, StudentT{Targets: 2, DoF: 1.5}, Probit{}, Softmax{4}} {
+		for _, p := range []Prior{{}, {Variance: 0.3}, {Empirical: true, Alpha: 4.5, Beta: 1}} {
+			for _, o := range []Options{{Tol: 1e-10}, {Mode: Diagonal}, {Mode: MonteCarlo, Samples: 3}} {
+				for _, deterministic := range []bool{false, true} {
+					t.Run(fmt.Sprintf("%s/%v/%v/%v", l.Name(), p, o.Mode, deterministic), func(t *testing.T) {
+						rng := rand.New(rand.NewPCG(8, 3))
+						m := mustModel(t, 3, l, p, Linear{Out: 6, Deterministic: deterministic}, Activation{activation.GELU()}, Linear{Out: l.outputs(), Deterministic: deterministic})
+						checkGradient(t, m, o, randomBatch(rng, 9, 3, l, "certain"), randomTheta(rng, m), 1e-8)
+					})
+				}
+			}
+		}
+	}
+}
+
+// TestGradientOfActivations covers the families: one knot and two, jumps, smooth
+// closed forms, quadrature, a user's function with a jump, and a polynomial.
+func TestGradientOfActivations(t *testing.T) {
+	user, err := activation.New("saw", func(x float64) float64 {
+		if x > 0.3 {
+			return x - 1
+		}
+		return 0.5 * x
+	}, func(x float64) float64 {
+		if x > 0.3 {
+			return 1
+		}
+		return 0.5
+	}, 0.3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bent, err := activation.Polynomial(0.1, 1, 0.1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range []activation.Activation{
+		activation.ReLU(), activation.Abs(), activation.LeakyReLU(.1), activation.Identity(), activation.Step(), activation.Sign(),
+		activation.ThresholdedReLU(.4), activation.Clip(-1, .5), activation.ReLU6(), activation.HardSigmoid(.3, .5), activation.Shrink(.5, .2),
+		activation.GELU(), activation.Tanh(), activation.Sigmoid(), activation.Softplus(), activation.SiLU(), activation.ELU(1),
+		activation.Sin(), bent, activation.NormalCDF(), activation.HardSwish(), user,
+	} {
+		for _, o := range []Options{{Tol: 1e-10}, {Mode: Series, Order: 3}, {Mode: Diagonal}} {
+			t.Run(a.Name()+"/"+o.Mode.String(), func(t *testing.T) {
+				rng := rand.New(rand.NewPCG(9, 3))
+				l := HeteroscedasticGaussian{1}
+				m := mustModel(t, 2, l, Prior{}, Linear{Out: 4}, Activation{a}, Linear{Out: 3}, Activation{a}, Linear{Out: 2})
+				// Marginals by quadrature or approximants are not exact to rounding.
+				checkGradient(t, m, o, randomBatch(rng, 5, 2, l, "variances"), randomTheta(rng, m), 3e-8)
 			})
 		}
 	}

@@ -36,6 +36,7 @@ type moments struct {
 	gradMean  []float64
 	gradCov   []float64 // as cov
 	gradNoise []float64
+	space     []float64 // scratch
 }
 
 // at returns the covariance of outputs i and j.
@@ -62,4 +63,3 @@ func (m *moments) addCov(i, j int, g float64) {
 		m.gradCov[i] += g
 	}
 }
-

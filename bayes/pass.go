@@ -21,6 +21,8 @@ type pass struct {
 	cache  []cache // by step
 	theta  []float64
 	acc    covprop.Accuracy
+	// keepSeries asks for the coefficients of all units, see share.go.
+	keepSeries bool
 
 	batch unitBatch
 	pairs pairScratch
