@@ -141,9 +141,11 @@ func (d *Distribution) addHeteroscedastic(weight, m, l, smm, sml, sll float64) {
 //
 //	exp( dof/2 (u - e^u) ) times a constant.
 //
-// It ends where that is below 1e-17 of its largest value; so do the tails.
+// It ends where that is below 1e-26 of its largest value. So a log density is good to
+// 1e-9 while it is less than 40 below its maximum; farther out, where only many
+// degrees of freedom come, tails fall short.
 func (d *Distribution) addStudent(weight, mean, variance, s2, dof float64) {
-	const drop = 39 // exp(-39) = 1e-17
+	const drop = 60 // exp(-60) = 1e-26
 	h := 0.5 * dof
 	exponent := func(u float64) float64 { return h * (u - math.Exp(u) + 1) }
 	lo, hi := -1., 1.
