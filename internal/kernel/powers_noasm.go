@@ -1,4 +1,7 @@
+//go:build !amd64 || noasm
+
 package kernel
 
-func powersVector(dst, rho, x, h []float64, stride int) bool  { return false }
-func powers3Vector(dst, rho, x, h []float64, stride int) bool { return false }
+func powersVector(_, _, _, _ []float64, _ int) bool { return false }
+
+func powers3Vector(_, _, _, _ []float64, _ int) bool { return false }
