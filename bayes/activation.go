@@ -1,5 +1,7 @@
 package bayes
 
+import "github.com/covprop/covprop/internal/kernel"
+
 // activationForward computes, for y_j = g(x_j),
 //
 //	E y_j = c_0,  Var y_j,  Cov(y_i, y_j) by mode,  Cov(x_d, y_j) = Cov(x_d, x_j) E g'.
@@ -76,11 +78,9 @@ func (p *pass) covarianceForward(e *elementwise, u *units, b int, in, out *state
 	for i, v := range row(out.variance, b) {
 		r := c.Data[i*c.Stride:][:c.Stride]
 		r[i] = v
-		for j := range i {
-			c.Data[j*c.Stride+i] = r[j]
-		}
 		clear(r[in.n:])
 	}
+	kernel.Mirror(c)
 }
 
 // activationBackward is the adjoint of activationForward. By the mean, variance

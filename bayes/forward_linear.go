@@ -108,16 +108,13 @@ func (p *pass) sandwich(s *step, c *cache, in, out *state, m blas64.General) {
 }
 
 // finishCovariance adds the variances in s to the diagonals of its covariances,
-// makes the variances those sums and the matrices exactly symmetric.
+// and makes the variances those sums. The matrices are symmetric to rounding.
 func (p *pass) finishCovariance(s *state) {
 	n, ld := s.n, s.ld
 	for b := range p.used {
 		v, cov := row(s.variance, b), s.cov[b*n*ld:][:n*ld]
 		for i := range n {
 			r := cov[i*ld:][:ld]
-			for j := range i {
-				cov[j*ld+i] = r[j]
-			}
 			r[i] += v[i]
 			v[i] = r[i]
 			clear(r[n:])

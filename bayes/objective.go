@@ -99,7 +99,7 @@ func (o *Objective) run(grad, theta []float64, b *Batch, w Weights) (l Loss, err
 
 // passFloats is about the number of float64 of scratch with which a pass stays in
 // the cache of a core.
-const passFloats = 1 << 17
+const passFloats = 1 << 18
 
 // passRows returns how many examples go through n at once.
 func passRows(n *Network, wide bool) int {

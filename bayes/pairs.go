@@ -51,11 +51,8 @@ type pairScratch struct {
 	inexact bool    // a pair was integrated without a bound
 }
 
-// orders are the orders that a row may take, as indices of kernel.Orders; the
-// last is MaxOrder, whose tail is that of the order before it.
+// lastLevel is the level of MaxOrder, whose tail is that of the order before it.
 const lastLevel = len(kernel.Orders) - 1
-
-func levelOrder(l int) int { return min(kernel.Orders[l], MaxOrder) }
 
 // begin prepares for example b.
 func (p *pairScratch) begin(u *units, b int, in *state, o Options) {
@@ -72,12 +69,7 @@ func (p *pairScratch) begin(u *units, b int, in *state, o Options) {
 			p.inverse[j] = 1 / s
 		}
 	}
-	for l := range p.worst {
-		p.worst[l] = 0
-		for _, t := range p.tailOf(l)[:n] {
-			p.worst[l] = max(p.worst[l], t)
-		}
-	}
+	p.worst = u.worst[b]
 	p.bound, p.excess, p.inexact = 0, 0, false
 }
 
@@ -103,15 +95,15 @@ func (p *pairScratch) accuracy() covprop.Accuracy {
 // prepare computes the correlations of unit i with units 0 to n-1 and returns
 // the order for them. Those that are hard are in p.hard, and 0 in p.rho.
 func (p *pairScratch) prepare(i, n int, cov []float64) (order int) {
-	top, inv := 0., p.inverse[i]
+	inv, inverse, rho := p.inverse[i], p.inverse[:n], p.rho[:n]
 	for j, c := range cov[:n] {
-		r := c * inv * p.inverse[j]
-		p.rho[j] = r
-		if a := math.Abs(r); a > top && j != i {
-			top = a
-		}
+		rho[j] = c * inv * inverse[j]
 	}
 	clear(p.rho[n:roundUp(n)])
+	top := largest(rho[:min(i, n)])
+	if i < n {
+		top = max(top, largest(rho[i+1:]))
+	}
 	p.hard = p.hard[:0]
 	if top > 1 {
 		p.excess = max(p.excess, top-1)
@@ -133,9 +125,8 @@ func (p *pairScratch) prepare(i, n int, cov []float64) (order int) {
 		return order
 	}
 	// The highest order serves up to limit.
-	k := float64(MaxOrder)
-	limit := math.Exp(-1 / (k + 3))
-	if t := (k + 3) * p.tailOf(lastLevel)[i] * p.worst[lastLevel]; t > 0 {
+	k, limit := float64(MaxOrder), levels[lastLevel].limit
+	if t := levels[lastLevel].factor * p.tailOf(lastLevel)[i] * p.worst[lastLevel]; t > 0 {
 		limit = min(limit, math.Pow(p.tol/t, 1/k))
 	}
 	top = 0
@@ -151,21 +142,42 @@ func (p *pairScratch) prepare(i, n int, cov []float64) (order int) {
 }
 
 // level returns the lowest order whose bound meets the tolerance for a
-// correlation r with unit i, or 0.
+// correlation r >= 0 with unit i, or 0.
 func (p *pairScratch) level(i int, r float64) int {
+	r2 := r * r
+	r4 := r2 * r2
+	r8 := r4 * r4
+	// r^K goes from one order to the next, 1, 2, 3, 4, 6, 8, ..., by these.
+	steps := [...]float64{r, r, r, r, r2, r2, r4, r4, r8, r8, r8 * r8, r8 * r4 * r2}
+	power := 1.
 	for l := range kernel.Orders {
-		k := float64(levelOrder(l))
-		if t := p.tailOf(l)[i] * p.worst[l]; t == 0 {
-			return levelOrder(l)
-		} else if r < math.Exp(-1/(k+3)) {
-			if e := (k + 3) * math.Pow(r, k) * t; e <= p.tol {
-				p.bound = max(p.bound, e)
-				return levelOrder(l)
-			}
+		power *= steps[l]
+		t := p.tailOf(l)[i] * p.worst[l]
+		if t == 0 {
+			return levels[l].order
+		}
+		if e := levels[l].factor * power * t; e <= p.tol && r < levels[l].limit {
+			p.bound = max(p.bound, e)
+			return levels[l].order
 		}
 	}
 	return 0
 }
+
+// levels are the orders that a row may take, those of kernel.Orders up to
+// MaxOrder, with K + 3 and the r up to which (k+2) r^k falls from k = K+1 on.
+var levels = func() (t [len(kernel.Orders)]struct {
+	order         int
+	factor, limit float64
+},
+) {
+	for l := range t {
+		t[l].order = min(kernel.Orders[l], MaxOrder)
+		t[l].factor = float64(t[l].order + 3)
+		t[l].limit = math.Exp(-1 / t[l].factor)
+	}
+	return t
+}()
 
 // covariances writes the covariances of unit i with those before it to row i of
 // dst.
@@ -178,20 +190,39 @@ func (p *pairScratch) covariances(e *elementwise, i int, cov, dst blas64.General
 	}
 	sums := p.sums[:width]
 	kernel.PowersTo(sums, p.rho[:width], x, p.h, p.ld)
-	s, d := p.sd[i], dst.Data[i*dst.Stride:]
-	for j := range i {
-		d[j] = s * p.sd[j] * p.rho[j] * sums[j]
+	s, d := p.sd[i], dst.Data[i*dst.Stride:][:i]
+	sd, rho := p.sd[:i], p.rho[:i]
+	for j, x := range sums[:i] {
+		d[j] = s * sd[j] * rho[j] * x
 	}
 	for _, j := range p.hard {
 		if s == 0 || p.sd[j] == 0 {
 			d[j] = 0
 			continue
 		}
-		c, acc := activation.Covariance(e.Activation, e.Activation, p.pair(i, j, cov))
-		d[j] = c
-		p.bound = max(p.bound, acc.Bound)
-		p.inexact = p.inexact || acc.Status == covprop.Approximate
+		d[j] = p.integrate(e, p.pair(i, j, cov), s, p.sd[j])
 	}
+}
+
+// integrate returns the covariance of a hard pair.
+func (p *pairScratch) integrate(e *elementwise, pair activation.Pair, sd1, sd2 float64) float64 {
+	if c, bound, ok := activation.PairForm(e.Activation, e.Activation, pair, sd1, sd2); ok && bound <= p.tol {
+		p.bound = max(p.bound, bound)
+		return c
+	}
+	c, acc := activation.Covariance(e.Activation, e.Activation, pair)
+	p.bound = max(p.bound, acc.Bound)
+	p.inexact = p.inexact || acc.Status == covprop.Approximate
+	return c
+}
+
+// pairSlopes returns the derivatives of a covariance: see the functions of which it
+// chooses one.
+func (e *elementwise) pairSlopes(p activation.Pair, mean2 float64) (dmu, dv, dc float64) {
+	if e.linear {
+		return linearPairSlopes(e, p, mean2)
+	}
+	return pairSlopes(e.Activation, p, mean2)
 }
 
 func (p *pairScratch) pair(i, j int, cov blas64.General) activation.Pair {
@@ -227,12 +258,13 @@ func (p *pairScratch) adjoint(e *elementwise, i int, cov, grad, to blas64.Genera
 	scale, inv := p.sd[i]*p.inverse[i], p.inverse[i]
 	var dm, dv float64
 	s0, s1, s2 := sums[:n], sums[width:][:n], sums[2*width:][:n]
+	sd, rho, inverse := p.sd[:n], p.rho[:n], p.inverse[:n]
 	for j, y := range g {
-		w := y * p.sd[j]
-		r := w * p.rho[j]
+		w := y * sd[j]
+		r := w * rho[j]
 		dm += r * s0[j]
 		dv += r * s1[j]
-		t[j] = scale * w * p.inverse[j] * s2[j]
+		t[j] = scale * w * inverse[j] * s2[j]
 	}
 	y := g[i] * p.sd[i] * p.rho[i] // the diagonal is not one of the pairs
 	dm -= y * s0[i]
@@ -246,9 +278,19 @@ func (p *pairScratch) adjoint(e *elementwise, i int, cov, grad, to blas64.Genera
 		if p.sd[i] == 0 || p.sd[j] == 0 {
 			continue
 		}
-		a, b, c := pairSlopes(e.Activation, p.pair(i, j, cov), mean[j])
+		a, b, c := e.pairSlopes(p.pair(i, j, cov), mean[j])
 		gm[i] += 2 * g[j] * a
 		gv[i] += 2 * g[j] * b
 		t[j] = g[j] * c
 	}
+}
+
+// largest returns the largest magnitude in x. Magnitudes are ordered as their bits
+// are.
+func largest(x []float64) float64 {
+	top := uint64(0)
+	for _, v := range x {
+		top = max(top, math.Float64bits(v)&^(1<<63))
+	}
+	return math.Float64frombits(top)
 }

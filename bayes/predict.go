@@ -135,7 +135,7 @@ func (p *Predictor) propagate(r *Prediction, weights blas64.General, b *Batch) e
 	return nil
 }
 
-// copyCov writes the covariance of row i to dst, (n, n).
+// copyCov writes the covariance of row i to dst, (n, n), exactly symmetric.
 func (s *state) copyCov(dst []float64, i int) {
 	clear(dst)
 	switch s.form {
@@ -146,7 +146,9 @@ func (s *state) copyCov(dst []float64, i int) {
 	case full:
 		c := s.covOf(s.cov, i)
 		for j := range s.n {
-			copy(dst[j*s.n:], row(c, j))
+			for k, x := range row(c, j)[:j+1] {
+				dst[j*s.n+k], dst[k*s.n+j] = x, x
+			}
 		}
 	}
 }

@@ -98,18 +98,9 @@ func varianceSlopes(a activation.Activation, mu, sigma, mean, variance float64) 
 func pairSlopes(a activation.Activation, p activation.Pair, mean2 float64) (dmu, dv, dc float64) {
 	q := math.Sqrt((1 - p.Rho) * (1 + p.Rho))
 	slope, rest := p.Rho*p.Sigma2, q*p.Sigma2
-	var h [2]float64
-	// conditional returns G(z) and g1(z).
-	conditional := func(z float64) (g, g1 float64) {
-		if mu := p.Mu2 + slope*z; rest > 0 {
-			a.Coefficients(h[:], mu, rest)
-			return h[0] - mean2, h[1] / rest
-		} else {
-			return a.Apply(mu) - mean2, a.Derivative(mu)
-		}
-	}
 	term := func(z, w float64) {
-		g, g1 := conditional(z)
+		g, g1 := conditionalMean(a, p.Mu2+slope*z, rest)
+		g -= mean2
 		dmu += w * g
 		dv += w * (z*g - slope*g1)
 		dc += w * g1

@@ -96,9 +96,7 @@ func (p *pairScratch) share(e *elementwise, i, j int, c float64) float64 {
 	bound := math.Pow(math.Abs(r), pairOrder+1) * p.tailOf(len(kernel.Orders) - 1)[i] * p.tailOf(len(kernel.Orders) - 1)[j]
 	if bound > p.tol {
 		pair := activation.Pair{Mu1: p.mu[i], Sigma1: p.sigma[i], Mu2: p.mu[j], Sigma2: p.sigma[j], Rho: r}
-		cov, acc := activation.Covariance(e.Activation, e.Activation, pair)
-		p.bound = max(p.bound, acc.Bound)
-		return cov
+		return p.integrate(e, pair, p.sd[i], p.sd[j])
 	}
 	p.bound = max(p.bound, bound)
 	sum := 0.

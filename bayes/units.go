@@ -46,6 +46,9 @@ type units struct {
 	sd    []float64 // of the output
 	h     []float64 // (rows, order, ld): h_k/sd, row k-1, 0 where sd is
 	tail  []float64 // (rows, len(kernel.Orders), ld): see kernel.Units
+	// worst are the largest tails of each row, by order. The last, of an order beyond
+	// MaxOrder, is that of the one before.
+	worst [][len(kernel.Orders)]float64
 }
 
 // reset makes room for rows of units, with so many coefficients.
@@ -56,6 +59,7 @@ func (u *units) reset(rows, ld, order int) {
 	}
 	u.h = resize(u.h, rows*order*ld)
 	u.tail = resize(u.tail, rows*len(kernel.Orders)*ld)
+	u.worst = resize(u.worst, rows)
 }
 
 // A unitBatch is scratch for units computed together.
@@ -107,6 +111,11 @@ func (u *units) row(s *unitBatch, e *elementwise, r, ld int, mean, variance, mu,
 	for k := range u.order { // nothing beyond the last unit
 		clear(h[k*ld+n : (k+1)*ld])
 	}
+	if tails {
+		for l := range kernel.Orders {
+			u.worst[r][l] = largest(s.table.Tail[min(l, lastLevel-1)*ld:][:n])
+		}
+	}
 	return acc, nil
 }
 
@@ -139,32 +148,61 @@ func (u *units) linearSlopes(s *unitBatch, e *elementwise, at int, h []float64, 
 		vec.CDFTo(s.complement[:n], s.complement[:n])
 	}
 	for i := range n {
-		mu, sigma, mean, sd := s.Mu[i], s.Sigma[i], s.Mean[i], s.Deviation[i]
-		inverse := 1 / sigma
+		sd, inverse := s.Deviation[i], 1/s.Sigma[i]
 		u.bend[at+i] = math.Sqrt2 * h[ld+i] * sd * inverse * inverse
 		u.third[at+i] = rootSix * h[2*ld+i] * sd * inverse * inverse * inverse
-		dm, dv, below, left := 0., 0., 0., 0. // below: Phi at the left knot, left: phi there
-		for k := range p.Knots + 1 {
-			slope, value := p.Slope[k], p.Value[k]-mean
-			share, right := 1-below, 0.
-			if k < p.Knots {
-				share, right = s.cdf[k][i]-below, s.density[k][i]
-			} else if k > 0 {
-				share = s.complement[i]
-			}
-			dm += 2 * slope * ((value+slope*mu)*share + slope*sigma*(left-right))
-			dv += slope * slope * share
-			if k < p.Knots {
-				x := p.At[k]
-				lo, hi := value+slope*x, p.Value[k+1]-mean+p.Slope[k+1]*x
-				jump := (hi - lo) * (hi + lo)
-				dm += jump * right * inverse
-				dv += (p.Slope[k+1]*hi - slope*lo + 0.5*jump*s.alpha[k][i]*inverse) * right * inverse
-				below, left = s.cdf[k][i], right
-			}
-		}
-		u.varMu[at+i], u.varV[at+i] = dm, dv
 	}
+	if p.Knots == 1 {
+		u.oneKnot(s, p, at)
+		return
+	}
+	for i := range n {
+		u.varMu[at+i], u.varV[at+i] = s.pieceSlopes(p, i)
+	}
+}
+
+// oneKnot does those sums for two pieces.
+func (u *units) oneKnot(s *unitBatch, p *activation.LinearPieces, at int) {
+	n := len(s.Mu)
+	varMu, varV := u.varMu[at:][:n], u.varV[at:][:n]
+	mean, sigma := s.Mean[:n], s.Sigma[:n]
+	alpha, below, above, density := s.alpha[0][:n], s.cdf[0][:n], s.complement[:n], s.density[0][:n]
+	x, s0, s1 := p.At[0], p.Slope[0], p.Slope[1]
+	left, right := p.Value[0]+s0*x, p.Value[1]+s1*x // g on either side of the knot
+	for i, phi := range density {
+		lo, hi := left-mean[i], right-mean[i]
+		away, inverse := alpha[i]*sigma[i], 1/sigma[i] // knot - mu
+		jump := (hi - lo) * (hi + lo)
+		varMu[i] = 2*(s0*((lo-s0*away)*below[i]-s0*sigma[i]*phi)+s1*((hi-s1*away)*above[i]+s1*sigma[i]*phi)) + jump*phi*inverse
+		varV[i] = s0*s0*below[i] + s1*s1*above[i] + (s1*hi-s0*lo+0.5*jump*alpha[i]*inverse)*phi*inverse
+	}
+}
+
+// pieceSlopes does them for unit i and any number of pieces.
+func (s *unitBatch) pieceSlopes(p *activation.LinearPieces, i int) (dm, dv float64) {
+	mu, sigma, mean := s.Mu[i], s.Sigma[i], s.Mean[i]
+	inverse := 1 / sigma
+	below, left := 0., 0. // Phi and phi at the left knot
+	for k := range p.Knots + 1 {
+		slope, value := p.Slope[k], p.Value[k]-mean
+		share, right := 1-below, 0.
+		if k < p.Knots {
+			share, right = s.cdf[k][i]-below, s.density[k][i]
+		} else if k > 0 {
+			share = s.complement[i]
+		}
+		dm += 2 * slope * ((value+slope*mu)*share + slope*sigma*(left-right))
+		dv += slope * slope * share
+		if k < p.Knots {
+			x := p.At[k]
+			lo, hi := value+slope*x, p.Value[k+1]-mean+p.Slope[k+1]*x
+			jump := (hi - lo) * (hi + lo)
+			dm += jump * right * inverse
+			dv += (p.Slope[k+1]*hi - slope*lo + 0.5*jump*s.alpha[k][i]*inverse) * right * inverse
+			below, left = s.cdf[k][i], right
+		}
+	}
+	return dm, dv
 }
 
 const rootSix = 2.44948974278317809820
