@@ -16,11 +16,13 @@ type elementwise struct {
 	acts   []activation.Activation // (1)
 	pieces activation.LinearPieces
 	linear bool
+	bend   bool // two linear pieces that meet
 }
 
 func newElementwise(a activation.Activation) elementwise {
 	e := elementwise{Activation: a, acts: []activation.Activation{a}}
 	e.pieces, e.linear = activation.LinearPiecesOf(a)
+	e.bend = e.bent()
 	return e
 }
 
@@ -70,6 +72,7 @@ type unitBatch struct {
 	complement          [activation.BatchSize]float64
 	noise, sum          [activation.BatchSize]float64
 	table               kernel.Units
+	bends               bendScratch
 }
 
 // row computes the units of one example: number r of u, with the input means mu
@@ -80,6 +83,9 @@ func (u *units) row(s *unitBatch, e *elementwise, r, ld int, mean, variance, mu,
 	at := r * ld
 	for i, x := range v {
 		u.sigma[at+i] = math.Sqrt(x)
+	}
+	if e.bend && u.order == leastOrder && u.bends(&s.bends, e, at, mean, variance, mu) {
+		return acc, nil
 	}
 	for lo := 0; lo < n; lo += activation.BatchSize {
 		hi := min(n, lo+activation.BatchSize)
@@ -252,8 +258,11 @@ func (u *units) unit(s *unitBatch, e *elementwise, i, j int, h []float64, ld int
 	if d, ok := activation.Degree(e.Activation); ok && d <= u.order {
 		s.noise[j] = 0
 	}
-	rest := math.Abs(variance-sum)/variance + s.noise[j]
-	if float64(u.order)*rest <= tol || s.noise[j] == 0 {
+	// What is missing from the series of the derivatives is products of one of the
+	// last two coefficients held with one beyond, and of two beyond, times up to k.
+	rest := math.Sqrt(math.Abs(variance-sum)/variance + s.noise[j])
+	last := (math.Abs(c[u.order-1]) + math.Abs(c[u.order])) / sd
+	if float64(u.order+2)*rest*(last+rest) <= tol || s.noise[j] == 0 {
 		u.varMu[i], u.varV[i] = seriesSlopes(c, sigma)
 		return acc, nil
 	}
