@@ -1,8 +1,10 @@
 package bayes
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/covprop/covprop/activation"
 )
@@ -71,5 +73,35 @@ func TestStepAllocatesNothing(t *testing.T) {
 				t.Errorf("mode %v, %s input: %v allocations a step", o.Mode, kind, n)
 			}
 		}
+	}
+}
+
+// BenchmarkAgainstMonteCarlo is the time of a step of Monte Carlo with 10 samples
+// over that of an exact one, interleaved.
+func BenchmarkAgainstMonteCarlo(b *testing.B) {
+	for _, hidden := range [][]int{{50}, {50, 50}} {
+		b.Run(fmt.Sprintf("hidden=%d/units=50", len(hidden)), func(b *testing.B) {
+			m := benchmarkModel(b, hidden...)
+			theta, grad := m.Init(1), make([]float64, m.Size())
+			batch := randomBatch(rand.New(rand.NewPCG(1, 2)), 64, 13, m.Likelihood(), "certain")
+			var times [2]time.Duration
+			var objectives [2]*Objective
+			for i, o := range [...]Options{{}, {Mode: MonteCarlo, Samples: 10}} {
+				var err error
+				if objectives[i], err = m.NewObjective(o); err != nil {
+					b.Fatal(err)
+				}
+			}
+			for b.Loop() {
+				for i, o := range objectives {
+					start := time.Now()
+					if _, err := o.Gradient(grad, theta, batch, Weights{Data: 500, KL: 1}); err != nil {
+						b.Fatal(err)
+					}
+					times[i] += time.Since(start)
+				}
+			}
+			b.ReportMetric(float64(times[1])/float64(times[0]), "mc/exact")
+		})
 	}
 }

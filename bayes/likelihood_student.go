@@ -52,7 +52,8 @@ func (l StudentT) constant() float64 {
 //	E log p = c - log(s^2)/2 - (DoF+1)/2 E log(1 + (m-y)^2/(DoF s^2)).
 //
 // With t = log s^2 the derivative of the last logarithm by t is -(m-y) times half
-// of that by m, and by Stein E (m-y) f' = (m^-y) E f' + S E f”.
+// of that by m, f', and by Stein E (m-y) f' = (m^-y) E f' + S times the mean of the
+// second derivative.
 func (l StudentT) expected(out *moments, y, noise []float64, weight float64) (value float64, acc covprop.Accuracy) {
 	for t, target := range y {
 		a := l.DoF * math.Exp(noise[t])

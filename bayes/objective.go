@@ -57,8 +57,10 @@ func (m *Model) NewObjective(o Options) (*Objective, error) {
 
 // Gradient writes the derivatives of Loss.Value by theta to grad, and returns the
 // loss. From the second call on, with batches no larger than before, it allocates
-// nothing, but where pairs of units are so highly correlated that they are
-// integrated one by one.
+// nothing; but activations other than piecewise linear and smooth ones (ELU, say,
+// whose second derivative jumps) are left to the adaptive quadrature of package
+// activation, and pairs of units that are so highly correlated that they are
+// integrated one by one are, unless piecewise linear.
 func (o *Objective) Gradient(grad, theta []float64, b Batch, w Weights) (Loss, error) {
 	if len(grad) != o.model.Size() {
 		return Loss{}, fmt.Errorf("bayes: room for %d derivatives, but the model has %d parameters", len(grad), o.model.Size())

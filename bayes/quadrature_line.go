@@ -18,7 +18,7 @@ const (
 	lineNodes = 4096 // on either side, at most
 )
 
-// expect returns E f, E f' and E f” for X ~ N(mean, variance) by the trapezoidal
+// expect returns the means of f and of its two derivatives for X ~ N(mean, variance) by the trapezoidal
 // rule, which converges geometrically where f is analytic (Trefethen & Weideman
 // 2014, DOI 10.1137/130932132): with the nearest singularity at the distance
 // strip from the real line, y = strip/sigma, and the step h the error is about

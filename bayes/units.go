@@ -17,12 +17,13 @@ type elementwise struct {
 	pieces activation.LinearPieces
 	linear bool
 	bend   bool // two linear pieces that meet
+	smooth bool // see units_smooth.go
 }
 
 func newElementwise(a activation.Activation) elementwise {
 	e := elementwise{Activation: a, acts: []activation.Activation{a}}
 	e.pieces, e.linear = activation.LinearPiecesOf(a)
-	e.bend = e.bent()
+	e.bend, e.smooth = e.bent(), e.isSmooth()
 	return e
 }
 
@@ -73,6 +74,7 @@ type unitBatch struct {
 	noise, sum          [activation.BatchSize]float64
 	table               kernel.Units
 	bends               bendScratch
+	smooth              smoothScratch
 }
 
 // row computes the units of one example: number r of u, with the input means mu
@@ -96,17 +98,23 @@ func (u *units) row(s *unitBatch, e *elementwise, r, ld int, mean, variance, mu,
 		if e.linear {
 			done = activation.MarginalsTo(e.acts, &s.Batch)
 			u.linearSlopes(s, e, at+lo, h[lo:], ld)
+			for i := range hi - lo {
+				if s.noise[i] = exactNoise; s.Deviation[i] == 0 {
+					s.noise[i] = 0
+				}
+			}
+		} else if e.smooth {
+			var a covprop.Accuracy
+			done, a = u.smooth(s, e, at+lo, h[lo:], ld, tol)
+			acc = acc.And(a)
 		}
 		for i := range hi - lo {
-			s.noise[i] = exactNoise
 			if done&(1<<i) == 0 {
 				a, err := u.unit(s, e, at+lo+i, i, h[lo+i:], ld, tol)
 				if err != nil {
 					return acc, err
 				}
 				acc = acc.And(a)
-			} else if s.Deviation[i] == 0 {
-				s.noise[i] = 0
 			}
 		}
 		if tails {
@@ -135,8 +143,8 @@ const exactNoise = 64 * 0x1p-52
 //	dVar/dmu = sum_p 2 s_p E[gc; p] + sum_t (gc+^2 - gc-^2) phi(alpha)/sigma
 //	dVar/dv  = sum_p s_p^2 P_p + sum_t [ (s gc)+ - (s gc)- + (gc+^2 - gc-^2) alpha/(2 sigma) ] phi(alpha)/sigma,
 //
-// since the derivatives by mu and v of E F(X) are E F'(X) and E F”(X)/2, F = gc^2,
-// with its jumps; that E g moves as well adds nothing, as E gc = 0.
+// since the derivatives by mu and v of E F(X), F = gc^2, are the mean of F' and half
+// that of the derivative of F', with their jumps; that E g moves as well adds nothing, as E gc = 0.
 func (u *units) linearSlopes(s *unitBatch, e *elementwise, at int, h []float64, ld int) {
 	n, p := len(s.Mu), &e.pieces
 	for t := range p.Knots {
