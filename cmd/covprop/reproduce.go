@@ -7,11 +7,12 @@ type reproduceCmd struct {
 	Tightness  reproduceTightnessCmd  `cmd:"" help:"How close analytic moments of random networks come to Monte Carlo (Wright et al. 2024, section 4.2)."`
 	Covariance reproduceCovarianceCmd `cmd:"" help:"The covariance of two ReLUs, and the errors of its approximations (Wright et al. 2024, figure 2)."`
 	MNIST      reproduceMNISTCmd      `cmd:"" name:"mnist" help:"How close analytic moments of the logits of a network trained on MNIST come to Monte Carlo (Wright et al. 2024)."`
+	UCI        reproduceUCICmd        `cmd:"" name:"uci" help:"Test log likelihoods of Bayesian networks on UCI tables (Wu et al. 2019)."`
 	ACAS       reproduceAcasCmd       `cmd:"" name:"acasxu" help:"What the audit notices and method auto reaches on the networks ACAS Xu 1_1 to 1_9."`
 }
 
 // experiments are the names of those commands.
-var experiments = []string{"tightness", "covariance", "mnist", "acasxu"}
+var experiments = []string{"tightness", "covariance", "mnist", "uci", "acasxu"}
 
 // Help is shown below the flags' summary.
 func (c *reproduceCmd) Help() string {
