@@ -54,6 +54,9 @@ func BenchmarkStep(b *testing.B) {
 
 // TestStepAllocatesNothing covers modes and forms of the input.
 func TestStepAllocatesNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector, which runs with -short, drops pooled memory")
+	}
 	m := benchmarkModel(t, 20, 10)
 	for _, o := range []Options{{}, {Mode: Series, Order: 4}, {Mode: DVI}, {Mode: Diagonal}, {Mode: MonteCarlo, Samples: 4}} {
 		for _, kind := range []string{"certain", "variances", "covariances"} {

@@ -69,7 +69,7 @@ const (
 	trainingTol    = 1e-6
 	predictionTol  = 1e-9
 	defaultSamples = 10
-	maxSamples     = 1 << 20
+	maxSamples     = 1 << 16
 )
 
 // check returns an error if n cannot be evaluated with o.

@@ -77,7 +77,7 @@ func (p *Predictor) Predict(b Batch) (*Prediction, error) {
 	weights := newMatrix(rows, outputs*outputs)
 	var err error
 	if p.opts.Mode == MonteCarlo {
-		p.sample(r, weights, &b)
+		err = p.sample(r, weights, &b)
 	} else {
 		err = p.propagate(r, weights, &b)
 	}

@@ -1,6 +1,7 @@
 package bayes
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 
@@ -15,9 +16,12 @@ import (
 // weights: the covariance of their outputs is what the weights cause.
 
 // sample computes the moments of the outputs, and what weights cause of them.
-func (p *Predictor) sample(r *Prediction, weights blas64.General, b *Batch) {
+func (p *Predictor) sample(r *Prediction, weights blas64.General, b *Batch) error {
 	n, rows := p.model.network.outputs, b.X.Rows
 	number, copies := p.opts.Samples, 1
+	if number > maxPredicted/(rows*n) {
+		return fmt.Errorf("bayes: %d samples of %d outputs for %d examples are more than %d numbers: predict fewer examples at once", number, n, rows, maxPredicted)
+	}
 	if b.InputVariance.Data != nil || b.InputCovariance.Data != nil {
 		copies = 2
 	}
@@ -56,7 +60,11 @@ func (p *Predictor) sample(r *Prediction, weights blas64.General, b *Batch) {
 		}
 	}
 	r.Accuracy = covprop.ApproximatedBy(1/math.Sqrt(float64(number)), "Monte Carlo")
+	return nil
 }
+
+// maxPredicted bounds the numbers that samples of a prediction take, twice.
+const maxPredicted = 1 << 26
 
 // draw writes a sample of all weights to dst, the means' places.
 func (p *Predictor) draw(dst []float64, rng *rand.Rand) {

@@ -119,7 +119,7 @@ func TestMomentsAgainstSamples(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				want, seMean, seVariance, seWeight := sampleMoments(t, m, theta, b, 100000)
+				want, seMean, seVariance, seWeight := sampleMoments(t, m, theta, b, 60000)
 				if d := got.Outputs.Data[0] - want.Outputs.Data[0]; math.Abs(d) > 4*seMean {
 					t.Errorf("mean is off by %.2g standard errors", d/seMean)
 				}
