@@ -106,7 +106,10 @@ func checkGradient(t *testing.T, m *Model, o Options, b Batch, theta []float64, 
 	}
 	rng := rand.New(rand.NewPCG(1, 1))
 	bad := 0
-	const checked = 25
+	checked := 25
+	if testing.Short() {
+		checked = 4 // the race detector, for which -short stands, is slow
+	}
 	for k := range checked {
 		i := rng.IntN(len(theta))
 		if k >= checked-m.Likelihood().noises() {
