@@ -23,7 +23,7 @@ const (
 // The last two lines are for tests: ordinary code imports neither, but optest
 // may use internal/ref.
 var order = [][]string{
-	{"internal/cpu", "internal/special", "internal/onnxpb"},
+	{"internal/cpu", "internal/special", "internal/onnxpb", "internal/safetensors"},
 	{"internal/vec"},
 	{"internal/kernel"},
 	{"internal/qmc"},
