@@ -48,9 +48,8 @@ const UCIHidden = 50
 // UCIRule is how every network is trained.
 var UCIRule = train.Config{Batch: 64, Steps: 30000, Rate: 0.01, Anneal: 0.5}
 
-// UCIPrior is the prior of all weights: of each layer a variance with an inverse
-// gamma prior (Wu et al. 2019).
-var UCIPrior = bayes.Prior{Empirical: true, Alpha: 4.4798, Beta: 1}
+// UCIPrior is the prior of all weights.
+var UCIPrior = bayes.Prior{Variance: 4}
 
 // A UCIResult is that of one set in one mode, over Splits splits.
 type UCIResult struct {
