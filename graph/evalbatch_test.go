@@ -2,9 +2,12 @@ package graph_test
 
 import (
 	"fmt"
+	"iter"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -29,6 +32,18 @@ func models(t testing.TB) map[string]*graph.Network {
 		nets[strings.TrimSuffix(filepath.Base(f), ".onnx")] = must(onnx.ReadFile(f))
 	}
 	return nets
+}
+
+// inOrder yields networks by name, so that they get the same random numbers in
+// every run.
+func inOrder(nets map[string]*graph.Network) iter.Seq2[string, *graph.Network] {
+	return func(yield func(string, *graph.Network) bool) {
+		for _, name := range slices.Sorted(maps.Keys(nets)) {
+			if !yield(name, nets[name]) {
+				return
+			}
+		}
+	}
 }
 
 // strided returns an r x c matrix of NaN, inside an array with guards.
@@ -88,7 +103,7 @@ func checkBatch(t *testing.T, net *graph.Network, rng *rand.Rand, points int) {
 }
 
 func TestEvalBatchModels(t *testing.T) {
-	for name, net := range models(t) {
+	for name, net := range inOrder(models(t)) {
 		t.Run(name, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(1, 2))
 			for _, points := range []int{0, 1, 7, 257} {
@@ -205,7 +220,7 @@ func TestEvalBatchAlone(t *testing.T) {
 }
 
 func checkAlone(t *testing.T, rng *rand.Rand, nets map[string]*graph.Network) {
-	for name, net := range nets {
+	for name, net := range inOrder(nets) {
 		const points = 150
 		x := strided(net.InputDim(), points, points)
 		copy(x.Data, normals(rng, len(x.Data)))
@@ -233,7 +248,7 @@ func TestEvalBatchNotFinite(t *testing.T) {
 	for name, rule := range rules(rng) {
 		nets[name] = ruleNetwork(rule, true)
 	}
-	for name, net := range nets {
+	for name, net := range inOrder(nets) {
 		for _, bad := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
 			const points, at = 20, 11
 			x := strided(net.InputDim(), points, points)
@@ -316,7 +331,7 @@ func TestEvalBatchAllocations(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the race detector, which runs with -short, drops pooled memory")
 	}
-	for name, net := range models(t) {
+	for name, net := range inOrder(models(t)) {
 		if name == "digits_attention" { // MatProduct and Softmax forward in pieces of their own
 			continue
 		}

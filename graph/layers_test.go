@@ -33,7 +33,7 @@ func TestLayers(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	nets := models(t)
 	nets["branched"] = branched(rng)
-	for name, net := range nets {
+	for name, net := range inOrder(nets) {
 		x := normals(rng, net.InputDim())
 		inputs, nodes := net.Inputs(), net.Nodes()
 		var values [][]float64
@@ -85,7 +85,7 @@ func TestObservers(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	nets := models(t)
 	nets["branched"] = branched(rng)
-	for name, net := range nets {
+	for name, net := range inOrder(nets) {
 		x := normals(rng, net.InputDim())
 		nodes := net.Nodes()
 		var seen [][]float64

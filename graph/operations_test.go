@@ -88,7 +88,7 @@ func TestPropagationOperationsSaturate(t *testing.T) {
 // TestPropagationOperationsOfModels checks that every trained network has a
 // count, which a dense input does not make smaller.
 func TestPropagationOperationsOfModels(t *testing.T) {
-	for name, net := range models(t) {
+	for name, net := range inOrder(models(t)) {
 		forward, diagonal, dense := net.Operations(), net.PropagationOperations(true), net.PropagationOperations(false)
 		t.Logf("%s: forward %d, propagation %d and %d", name, forward, diagonal, dense)
 		if forward <= 0 || diagonal <= forward || dense < diagonal {
