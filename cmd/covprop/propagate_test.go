@@ -203,10 +203,6 @@ func (r *wantResult) numbers() (x []float64) {
 
 // TestSameInput checks that the ways of writing an input down mean the same.
 func TestSameInput(t *testing.T) {
-	numbers := []byte{}
-	for _, x := range []float64{0.1, -0.2, 0.3, 0.4} {
-		numbers = binary.LittleEndian.AppendUint64(numbers, math.Float64bits(x))
-	}
 	want := propagateJSON(t, power, "--mean", "0.1,-0.2,0.3,0.4", "--std", "0.1")
 	cov := diagonalCSV(4, 0.1*0.1)
 	flat := "[" + strings.ReplaceAll(strings.TrimSpace(cov), "\n", ",") + "]"
@@ -215,7 +211,7 @@ func TestSameInput(t *testing.T) {
 		{"--mean", "x=0.1,-0.2,0.3,0.4", "--std", "x=0.1"},
 		{"--mean", file(t, "m.csv", "0.1\n-0.2\n0.3\n0.4\n"), "--std", "0.1,0.1,0.1,0.1"},
 		{"--mean", file(t, "m.json", "[[0.1,-0.2],[0.3,0.4]]"), "--std", file(t, "s.json", "0.1")},
-		{"--mean", file(t, "m.npy", string(npyFile("<f8", false, "(1, 4)", numbers...))), "--std", "0.1"},
+		{"--mean", file(t, "m.npy", npyFile(1, 4, 0.1, -0.2, 0.3, 0.4)), "--std", "0.1"},
 		{"--mean", file(t, "x=m.csv", "0.1,-0.2,0.3,0.4"), "--std", "0.1"},
 		{"--input", "x", "--mean", "0.1,-0.2,0.3,0.4", "--std", "0.1"},
 		{"--mean", "0.1,-0.2,0.3,0.4", "--cov", file(t, "c.csv", cov)},

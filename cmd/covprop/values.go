@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/covprop/covprop/internal/npy"
 )
 
 // values are the numbers given to --mean, --std, --cov or --fix, row by row.
@@ -53,7 +55,7 @@ type decodeFunc func(data []byte, limit int) (numbers []float64, shape []int, er
 func decoder(name string) decodeFunc {
 	switch strings.ToLower(filepath.Ext(name)) {
 	case ".npy":
-		return decodeNPY
+		return npy.Decode
 	case ".csv":
 		return decodeCSV
 	case ".json":

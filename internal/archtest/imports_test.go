@@ -23,7 +23,7 @@ const (
 // The last two lines are for tests: ordinary code imports neither, but optest
 // may use internal/ref.
 var order = [][]string{
-	{"internal/cpu", "internal/special", "internal/onnxpb", "internal/safetensors"},
+	{"internal/cpu", "internal/special", "internal/onnxpb", "internal/safetensors", "internal/npy"},
 	{"internal/vec"},
 	{"internal/kernel"},
 	{"internal/qmc"},

@@ -1,4 +1,6 @@
-package main
+// Package npy decodes NumPy's .npy format: arrays of real numbers, with the header
+// checked before anything is allocated. The elements are read by npyio.
+package npy
 
 import (
 	"bytes"
@@ -12,34 +14,34 @@ import (
 	"codeberg.org/sbinet/npyio"
 )
 
-// npyHeader is the header that NumPy and its imitators write. npyio takes
+// headerFormat is the header that NumPy and its imitators write. npyio takes
 // apart only this and trusts it, so nothing else is handed on.
-var npyHeader = regexp.MustCompile(`^\{'descr': '([<>|=]?)([fiub])([1248])', 'fortran_order': (True|False), 'shape': (\((?:[0-9]+, ?)*[0-9]*\)), \} *\n$`)
+var headerFormat = regexp.MustCompile(`^\{'descr': '([<>|=]?)([fiub])([1248])', 'fortran_order': (True|False), 'shape': (\((?:[0-9]+, ?)*[0-9]*\)), \} *\n$`)
 
-// decodeNPY decodes a NumPy array of floats or integers, of any number of
-// dimensions, in C or Fortran order, to C order. The header's claims are
-// checked against the size of the data before anything is allocated.
-func decodeNPY(data []byte, limit int) (numbers []float64, shape []int, err error) {
-	h, err := parseNPYHeader(data)
+// Decode decodes a NumPy array of floats or integers, of any number of
+// dimensions, in C or Fortran order, to C order. It has at least one number and at
+// most limit, not all of which need be finite.
+func Decode(data []byte, limit int) (numbers []float64, shape []int, err error) {
+	h, err := parseHeader(data)
 	if err != nil {
 		return nil, nil, err
 	}
 	n := 1
 	for _, d := range h.shape {
 		if d > 0 && n > limit/d {
-			return nil, nil, tooMany(limit)
+			return nil, nil, fmt.Errorf("has more than the %d numbers that are of use here", limit)
 		}
 		n *= d
 	}
 	switch have := len(data) - h.offset; {
 	case n == 0:
-		return nil, nil, errNoNumbers
+		return nil, nil, errEmpty
 	case have < n*h.size:
 		return nil, nil, fmt.Errorf("is cut short: an array of %d numbers of %d bytes each has only %d bytes", n, h.size, have)
 	case have > n*h.size:
 		return nil, nil, fmt.Errorf("has %d bytes after its array", have-n*h.size)
 	}
-	numbers, err = npyNumbers(data, h.kind)
+	numbers, err = elements(data, h.kind)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -52,7 +54,9 @@ func decodeNPY(data []byte, limit int) (numbers []float64, shape []int, err erro
 	return numbers, h.shape, nil
 }
 
-type npyArray struct {
+var errEmpty = errors.New("has no numbers")
+
+type array struct {
 	kind    string // letter and size of the elements, such as "f8"
 	size    int    // of an element, in bytes
 	fortran bool
@@ -60,12 +64,12 @@ type npyArray struct {
 	offset  int // of the first element
 }
 
-func parseNPYHeader(data []byte) (npyArray, error) {
+func parseHeader(data []byte) (array, error) {
 	if len(data) == 0 {
-		return npyArray{}, errNoNumbers
+		return array{}, errEmpty
 	}
 	if len(data) < 10 || !bytes.HasPrefix(data, []byte("\x93NUMPY")) {
-		return npyArray{}, errors.New("is not a .npy file")
+		return array{}, errors.New("is not a .npy file")
 	}
 	var start, length int
 	switch major := data[6]; {
@@ -74,16 +78,16 @@ func parseNPYHeader(data []byte) (npyArray, error) {
 	case major == 2 && len(data) >= 12:
 		start, length = 12, int(binary.LittleEndian.Uint32(data[8:]))
 	default:
-		return npyArray{}, fmt.Errorf("has version %d of the .npy format; only 1 and 2 are read", major)
+		return array{}, fmt.Errorf("has version %d of the .npy format; only 1 and 2 are read", major)
 	}
 	if length > len(data)-start {
-		return npyArray{}, errors.New("is cut short within its header")
+		return array{}, errors.New("is cut short within its header")
 	}
-	m := npyHeader.FindSubmatch(data[start : start+length])
+	m := headerFormat.FindSubmatch(data[start : start+length])
 	if m == nil {
-		return npyArray{}, errors.New("is not an array of real numbers: its header cannot be read")
+		return array{}, errors.New("is not an array of real numbers: its header cannot be read")
 	}
-	h := npyArray{
+	h := array{
 		kind:    string(m[2]) + string(m[3]),
 		size:    int(m[3][0] - '0'),
 		fortran: string(m[4]) == "True",
@@ -95,41 +99,41 @@ func parseNPYHeader(data []byte) (npyArray, error) {
 		}
 		d, err := strconv.Atoi(s)
 		if err != nil {
-			return npyArray{}, fmt.Errorf("has a dimension of %s", s)
+			return array{}, fmt.Errorf("has a dimension of %s", s)
 		}
 		h.shape = append(h.shape, d)
 	}
 	return h, nil
 }
 
-// npyNumbers reads the elements, of the given kind, in the order of the file.
-func npyNumbers(data []byte, kind string) ([]float64, error) {
+// elements reads the elements, of the given kind, in the order of the file.
+func elements(data []byte, kind string) ([]float64, error) {
 	switch kind {
 	case "f8":
-		return npyRead[float64](data)
+		return read[float64](data)
 	case "f4":
-		return npyRead[float32](data)
+		return read[float32](data)
 	case "i8":
-		return npyRead[int64](data)
+		return read[int64](data)
 	case "i4":
-		return npyRead[int32](data)
+		return read[int32](data)
 	case "i2":
-		return npyRead[int16](data)
+		return read[int16](data)
 	case "i1":
-		return npyRead[int8](data)
+		return read[int8](data)
 	case "u8":
-		return npyRead[uint64](data)
+		return read[uint64](data)
 	case "u4":
-		return npyRead[uint32](data)
+		return read[uint32](data)
 	case "u2":
-		return npyRead[uint16](data)
+		return read[uint16](data)
 	case "u1":
-		return npyRead[uint8](data)
+		return read[uint8](data)
 	}
 	return nil, fmt.Errorf("holds elements of type %s; only f4, f8 and integers are read", kind)
 }
 
-func npyRead[T float64 | float32 | int64 | int32 | int16 | int8 | uint64 | uint32 | uint16 | uint8](data []byte) ([]float64, error) {
+func read[T float64 | float32 | int64 | int32 | int16 | int8 | uint64 | uint32 | uint16 | uint8](data []byte) ([]float64, error) {
 	var elements []T
 	if err := npyio.Read(bytes.NewReader(data), &elements); err != nil {
 		return nil, err
