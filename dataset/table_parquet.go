@@ -12,10 +12,6 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// minParquet is the length of the smallest Parquet file: PAR1 twice and the length
-// of the metadata.
-const minParquet = 12
-
 // parseParquet reads a Parquet file. Columns of texts, numbers and truths (1 and 0)
 // can be used, dates and times as numbers in the unit of the file, and nulls are
 // missing; other types are kept as columns that cannot be used.
@@ -25,8 +21,8 @@ func parseParquet(r io.ReaderAt, size int64) (t *Table, err error) {
 			t, err = nil, fmt.Errorf("is damaged: %v", p)
 		}
 	}()
-	if size < minParquet {
-		return nil, fmt.Errorf("is no Parquet file: it has only %d bytes", size)
+	if err := checkFooter(r, size); err != nil {
+		return nil, fmt.Errorf("is no Parquet file that can be read: %w", err)
 	}
 	f, err := parquet.OpenFile(r, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	if err != nil {

@@ -121,6 +121,8 @@ func TestReadTableErrors(t *testing.T) {
 		{"h.npy", "a,b", "not a .npy file"},
 		{"i.parquet", "PAR1", "Parquet"},
 		{"j.parquet", "", "Parquet"},
+		{"k.parquet", "PAR1\x15\x06\x15 \x15 \x15\xd1\xf2PAR1", "too few for"},
+		{"l.parquet", "PAR1\x19\xfc\xff\xff\xff\xff\x07\x07\x00\x00\x00PAR1", "a list of 2147483647 elements"},
 	} {
 		path := write(t, c.name, []byte(c.text))
 		table, err := ReadTable(path)
