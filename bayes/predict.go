@@ -59,6 +59,7 @@ type Prediction struct {
 	likelihood Likelihood
 	noise      []float64
 	samples    blas64.General // MonteCarlo: (B, samples outputs), otherwise empty
+	members    []*Prediction  // of [Mix]
 }
 
 // Predict predicts the targets of the examples of b, whose Y it does not read.
@@ -199,6 +200,15 @@ func (r *Prediction) split(i int, weights []float64) {
 // Distribution returns that of target t of example i. Classes have none.
 func (r *Prediction) Distribution(i, t int) Distribution {
 	var d Distribution
+	for _, m := range r.members {
+		part := m.Distribution(i, t)
+		for k, w := range part.Weight {
+			d.add(w/float64(len(r.members)), part.Mean[k], part.Variance[k])
+		}
+	}
+	if r.members != nil {
+		return d
+	}
 	f, cov := row(r.Outputs, i), row(r.OutputCovariance, i)
 	n := len(f)
 	at := func(i, j int) float64 { return cov[i*n+j] }
@@ -238,6 +248,9 @@ func (r *Prediction) LogDensity(i int, y []float64) (sum float64) {
 	if p := r.Probabilities(i); p != nil {
 		return math.Log(p[int(y[0])])
 	}
+	if r.members != nil {
+		return r.meanDensity(func(m *Prediction) float64 { return m.LogDensity(i, y) })
+	}
 	for t, target := range y {
 		d := r.Distribution(i, t)
 		sum += d.LogDensity(target)
@@ -248,6 +261,9 @@ func (r *Prediction) LogDensity(i int, y []float64) (sum float64) {
 // PlugIn is the log density with the outputs' means in place of the outputs, as
 // if they were certain. It overstates what is known, and is for comparison.
 func (r *Prediction) PlugIn(i int, y []float64) float64 {
+	if r.members != nil {
+		return r.meanDensity(func(m *Prediction) float64 { return m.PlugIn(i, y) })
+	}
 	f := row(r.Outputs, i)
 	return r.likelihood.pointwise(make([]float64, len(f)), make([]float64, len(r.noise)), f, y, r.noise, 0)
 }
