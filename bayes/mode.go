@@ -46,19 +46,28 @@ func ParseMode(name string) (Mode, error) {
 	return 0, fmt.Errorf("bayes: no mode is called %q; there are %v", name, modeNames)
 }
 
+// MarshalText returns the name.
+func (m Mode) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// UnmarshalText is ParseMode.
+func (m *Mode) UnmarshalText(text []byte) (err error) {
+	*m, err = ParseMode(string(text))
+	return err
+}
+
 // Options choose how a network is evaluated. The zero value is the exact mode.
 type Options struct {
-	Mode Mode
+	Mode Mode `json:"mode"`
 	// Order is the number of terms of Series, from 1 to MaxOrder.
-	Order int
+	Order int `json:"order,omitempty"`
 	// Samples is the number of samples of MonteCarlo, 0 for 10; Seed draws
 	// them.
-	Samples int
-	Seed    uint64
+	Samples int    `json:"samples,omitempty"`
+	Seed    uint64 `json:"seed,omitempty"`
 	// Tol is what may be cut off a covariance of Exact, relative to the two
 	// standard deviations, and off its derivatives, relative to the scale on which
 	// they vary. 0 means 1e-6 in training and 1e-9 in prediction.
-	Tol float64
+	Tol float64 `json:"tol,omitempty"`
 }
 
 // MaxOrder is the highest order of [Series]: derivatives take the coefficients

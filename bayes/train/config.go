@@ -12,28 +12,30 @@ import (
 // WithDefaults names.
 type Config struct {
 	// Objective chooses the mode; its Seed is not used.
-	Objective bayes.Options
+	Objective bayes.Options `json:"objective"`
 	// Batch is the number of examples of a step.
-	Batch int
+	Batch int `json:"batch"`
 	// Epochs is the number of times that all examples are seen; 0 is as many as
 	// make Steps steps. At most one of them is set.
-	Epochs, Steps int
+	Epochs int `json:"epochs,omitempty"`
+	Steps  int `json:"steps,omitempty"`
 	// Rate is the largest learning rate. It rises to that in the first Rise of all
 	// steps, a fraction, and falls to 0 along a cosine.
-	Rate, Rise float64
+	Rate float64 `json:"rate"`
+	Rise float64 `json:"rise"`
 	// Anneal is the fraction of all steps in which the weight of the divergence
 	// rises from 0 to 1. Negative means that it is 1 from the beginning.
-	Anneal float64
+	Anneal float64 `json:"anneal"`
 	// Decay is the weight decay of AdamW, of the weights' means alone; 0 is Adam.
-	Decay float64
+	Decay float64 `json:"decay,omitempty"`
 	// Validation is the fraction of the examples that are held out, to choose the
 	// epoch by their expected log likelihood; 0 for none. Training ends early when
 	// Patience epochs have not been better.
-	Validation float64
-	Patience   int
+	Validation float64 `json:"validation,omitempty"`
+	Patience   int     `json:"patience"`
 	// Seed draws the initial parameters, the order of the examples and what is held
 	// out; 0 means 1.
-	Seed uint64
+	Seed uint64 `json:"seed"`
 }
 
 // The defaults.

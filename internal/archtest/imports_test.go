@@ -35,6 +35,7 @@ var order = [][]string{
 	{"onnx", "baseline", "bayes"},
 	{"refine"},
 	{"dataset", "report", "internal/bench"},
+	{"modelfile"},
 	{"internal/reproduce"},
 	{"server", "batch"},
 	{"cmd"},
