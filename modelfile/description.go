@@ -12,16 +12,16 @@ import (
 // A description is a model in JSON.
 type description struct {
 	Inputs     int           `json:"inputs"`
-	Layers     []layer       `json:"layers"`
+	Layers     []layerText       `json:"layers"`
 	Likelihood likelihood    `json:"likelihood"`
 	Prior      priorVariance `json:"prior"`
 }
 
-// A layer has one of its fields set.
-type layer struct {
+// A layerText has one of its fields set.
+type layerText struct {
 	Linear     *linear `json:"linear,omitempty"`
 	Activation string  `json:"activation,omitempty"`
-	Residual   []layer `json:"residual,omitempty"`
+	Residual   []layerText `json:"residual,omitempty"`
 }
 
 type linear struct {
@@ -65,24 +65,24 @@ func describe(m *bayes.Model) (*description, error) {
 	return d, nil
 }
 
-func describeLayers(layers []bayes.Layer) ([]layer, error) {
-	var d []layer
+func describeLayers(layers []bayes.Layer) ([]layerText, error) {
+	var d []layerText
 	for _, l := range layers {
 		switch l := l.(type) {
 		case bayes.Linear:
-			d = append(d, layer{Linear: &linear{l.Out, l.Deterministic}})
+			d = append(d, layerText{Linear: &linear{l.Out, l.Deterministic}})
 		case bayes.Activation:
 			same, err := activation.Parse(l.Name())
 			if err != nil || !reflect.DeepEqual(same, l.Activation) {
 				return nil, fmt.Errorf("the activation %s has no name that a file could hold; use one of activation.Names", l.Name())
 			}
-			d = append(d, layer{Activation: l.Name()})
+			d = append(d, layerText{Activation: l.Name()})
 		case bayes.Residual:
 			inner, err := describeLayers(l.Layers)
 			if err != nil {
 				return nil, err
 			}
-			d = append(d, layer{Residual: inner})
+			d = append(d, layerText{Residual: inner})
 		}
 	}
 	return d, nil
@@ -115,7 +115,7 @@ func (d *description) build() (*bayes.Model, error) {
 	return bayes.NewModel(n, l, bayes.Prior(d.Prior))
 }
 
-func buildLayers(d []layer) ([]bayes.Layer, error) {
+func buildLayers(d []layerText) ([]bayes.Layer, error) {
 	var layers []bayes.Layer
 	for _, l := range d {
 		switch {
