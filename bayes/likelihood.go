@@ -28,6 +28,13 @@ type Likelihood interface {
 	pointwise(grad, gradNoise, f, y, noise []float64, weight float64) (value float64)
 }
 
+// noisy is a likelihood with a noise of its own for every example.
+type noisy interface {
+	// logNoise returns the mean over the targets of the noise's log variance, for
+	// outputs f.
+	logNoise(f []float64) float64
+}
+
 // moments are those of the outputs for one example, and the gradients.
 type moments struct {
 	n, ld     int

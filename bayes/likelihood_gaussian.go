@@ -30,6 +30,13 @@ func checkTargets(n int) error {
 	return nil
 }
 
+func (h HeteroscedasticGaussian) logNoise(f []float64) (sum float64) {
+	for _, l := range f[h.Targets:] {
+		sum += l / float64(h.Targets)
+	}
+	return sum
+}
+
 // expected is exact for Gaussian outputs (Wu et al. 2019, section 4): with m and l
 // ~ N((m, l), S),
 //

@@ -68,6 +68,15 @@ type Options struct {
 	// standard deviations, and off its derivatives, relative to the scale on which
 	// they vary. 0 means 1e-6 in training and 1e-9 in prediction.
 	Tol float64 `json:"tol,omitempty"`
+	// Beta, from 0 to 1, weighs the examples in training by their noise: each with the
+	// variance of its noise to the power Beta, relative to the mean over the batch. With
+	// 0 a network that predicts a noise of its own for every example hardly fits those
+	// that it has fitted badly so far, since it takes them for noisy; with 1 it fits the
+	// means as if all had the same noise (Seitzer, Tavakoli, Antic & Martius 2022, arXiv
+	// 2203.09168, who recommend 1/2). The weights have no derivatives, so the objective
+	// is no longer a bound on the evidence. For several targets the variance is the
+	// geometric mean of theirs.
+	Beta float64 `json:"beta,omitempty"`
 }
 
 // MaxOrder is the highest order of [Series]: derivatives take the coefficients
@@ -92,6 +101,8 @@ func (o *Options) check(n *Network) error {
 		return fmt.Errorf("bayes: an order (%d) belongs to the mode series, not to %v", o.Order, o.Mode)
 	case o.Samples < 0 || o.Samples > maxSamples:
 		return fmt.Errorf("bayes: the number of samples must be from 1 to %d, not %d", maxSamples, o.Samples)
+	case !(o.Beta >= 0 && o.Beta <= 1):
+		return fmt.Errorf("bayes: examples are weighed by their noise to a power (beta) from 0 to 1, not %v", o.Beta)
 	case !(o.Tol >= 0 && o.Tol < 1):
 		return fmt.Errorf("bayes: the tolerance must be from 0 to 1, not %v", o.Tol)
 	}

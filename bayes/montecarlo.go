@@ -353,6 +353,7 @@ func (o *Objective) sample(l *Loss, grad, theta []float64, b *Batch) error {
 			clear(g)
 			y := row(b.Y, lo+r*p.used/out.value.Rows)
 			l.LogLikelihood += each * m.likelihood.pointwise(g, o.out.gradNoise, row(out.value, r), y, noise, -each)
+			o.weigh(row(out.value, r), g)
 		}
 		if grad != nil {
 			p.backward(grad)

@@ -17,6 +17,9 @@ type Objective struct {
 	mc    *sampler
 	out   moments
 	spare []float64
+	// weights sums the weights of examples by their noise, of which there are terms.
+	weights float64
+	terms   int
 }
 
 // Weights say how the terms of the loss are weighed.
@@ -46,6 +49,9 @@ func (m *Model) NewObjective(o Options) (*Objective, error) {
 	if err := o.check(m.network); err != nil {
 		return nil, err
 	}
+	if _, ok := m.likelihood.(noisy); o.Beta > 0 && !ok {
+		return nil, fmt.Errorf("bayes: examples are weighed by their noise (beta %v) only where it differs, not with the likelihood %s", o.Beta, m.likelihood.Name())
+	}
 	if o.Tol == 0 {
 		o.Tol = trainingTol
 	}
@@ -56,7 +62,8 @@ func (m *Model) NewObjective(o Options) (*Objective, error) {
 }
 
 // Gradient writes the derivatives of Loss.Value by theta to grad, and returns the
-// loss. From the second call on, with batches no larger than before, it allocates
+// loss. With Options.Beta the examples' parts of the derivatives are weighed, those of
+// Value are not. From the second call on, with batches no larger than before, it allocates
 // nothing; but activations other than piecewise linear and smooth ones (ELU, say,
 // whose second derivative jumps) are left to the adaptive quadrature of package
 // activation, and pairs of units that are so highly correlated that they are
@@ -85,13 +92,19 @@ func (o *Objective) run(grad, theta []float64, b *Batch, w Weights) (l Loss, err
 		return l, fmt.Errorf("bayes: the loss needs the size of the data set (%d), from 1 on, and a weight of the divergence (%v), from 0 on", w.Data, w.KL)
 	}
 	clear(grad)
-	scale := w.KL / float64(w.Data)
-	l.KL = m.prior.cost(m.network, theta, grad, scale)
+	o.weights, o.terms = 0, 0
 	if o.opts.Mode == MonteCarlo {
 		err = o.sample(&l, grad, theta, b)
 	} else {
 		err = o.propagate(&l, grad, theta, b)
 	}
+	if o.opts.Beta > 0 {
+		for i := range grad {
+			grad[i] *= float64(o.terms) / o.weights
+		}
+	}
+	scale := w.KL / float64(w.Data)
+	l.KL = m.prior.cost(m.network, theta, grad, scale)
 	l.Value = -l.LogLikelihood + scale*l.KL
 	if err == nil && (math.IsNaN(l.Value) || math.IsInf(l.Value, 0)) {
 		err = fmt.Errorf("bayes: the loss is %v: log likelihood %v, divergence %v", l.Value, l.LogLikelihood, l.KL)
@@ -138,6 +151,7 @@ func (o *Objective) propagate(l *Loss, grad, theta []float64, b *Batch) error {
 			v, acc := m.likelihood.expected(&o.out, row(b.Y, lo+i), noise, -each)
 			l.LogLikelihood += each * v
 			l.Accuracy = l.Accuracy.And(acc)
+			o.weigh(o.out.mean, o.out.gradMean, o.out.gradCov)
 		}
 		if grad != nil {
 			p.backward(grad)
@@ -147,6 +161,22 @@ func (o *Objective) propagate(l *Loss, grad, theta []float64, b *Batch) error {
 		finish(m.network, p.cache, grad)
 	}
 	return nil
+}
+
+// weigh multiplies derivatives of an example's log likelihood by the weight of
+// Options.Beta, which is divided by the mean weight later. f are the outputs.
+func (o *Objective) weigh(f []float64, derivatives ...[]float64) {
+	if o.opts.Beta == 0 {
+		return
+	}
+	w := math.Exp(o.opts.Beta * o.model.likelihood.(noisy).logNoise(f))
+	o.weights += w
+	o.terms++
+	for _, d := range derivatives {
+		for i := range d {
+			d[i] *= w
+		}
+	}
 }
 
 // ready returns the pass for b.
