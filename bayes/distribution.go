@@ -57,18 +57,28 @@ func (d *Distribution) Quantile(p float64) float64 {
 	for width := hi - lo; d.CDF(hi) < p; width *= 2 {
 		hi += width
 	}
-	for range 200 {
-		mid := lo + 0.5*(hi-lo)
-		if mid <= lo || mid >= hi || hi-lo <= 1e-13*(math.Abs(lo)+math.Abs(hi)) {
+	// Newton's steps within the bracket, which every fourth step halves.
+	x, tolerance := lo+0.5*(hi-lo), 1e-13*(hi-lo)
+	for k := 1; hi-lo > tolerance; k++ {
+		excess := d.CDF(x) - p
+		if excess < 0 {
+			lo = x
+		} else {
+			hi = x
+		}
+		next := x - excess/math.Exp(d.LogDensity(x))
+		if math.Abs(next-x) <= tolerance {
+			return next
+		}
+		if !(next > lo && next < hi) || k%4 == 0 {
+			next = lo + 0.5*(hi-lo)
+		}
+		if next <= lo || next >= hi { // neighbours
 			break
 		}
-		if d.CDF(mid) < p {
-			lo = mid
-		} else {
-			hi = mid
-		}
+		x = next
 	}
-	return lo + 0.5*(hi-lo)
+	return x
 }
 
 // CRPS returns the continuous ranked probability score of y, the integral of

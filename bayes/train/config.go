@@ -40,11 +40,11 @@ type Config struct {
 
 // The defaults.
 const (
-	DefaultBatch    = 32
-	DefaultSteps    = 8000
+	DefaultBatch    = 64
+	DefaultSteps    = 20000
 	DefaultRate     = 0.01
 	DefaultRise     = 0.02
-	DefaultAnneal   = 0.1
+	DefaultAnneal   = 0.5
 	DefaultPatience = 100
 )
 
