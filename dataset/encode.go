@@ -25,6 +25,21 @@ func (e *Encoder) Names() []string {
 	return names
 }
 
+// Typical returns the inputs of an example with the mean of every number and the most
+// frequent of all categories.
+func (e *Encoder) Typical() []float64 {
+	var x []float64
+	for i := range e.Features {
+		f := &e.Features[i]
+		values := make([]float64, f.width())
+		if f.Categories != nil {
+			values[slices.Index(f.Frequencies, slices.Max(f.Frequencies))] = 1
+		}
+		x = append(x, values...)
+	}
+	return x
+}
+
 // Inputs returns what the network takes, (rows, Width). The table may have other
 // columns too, in any order.
 func (e *Encoder) Inputs(t *Table) (blas64.General, error) {

@@ -68,6 +68,9 @@ func TestEncoder(t *testing.T) {
 			t.Errorf("target %d is %v, want %v", i, y.Data[i], want)
 		}
 	}
+	if got, want := e.Typical(), []float64{0, 0, 0, 1, 1, 0, 0}; !reflect.DeepEqual(got, want) {
+		t.Errorf("a typical example is %v, want %v", got, want)
+	}
 	v, err := e.Variances(table(t, "rooms,area\n0.5,10\n"), 2)
 	if err != nil {
 		t.Fatal(err)

@@ -17,10 +17,11 @@ type Line struct {
 	Name      string
 	X, Y      []float64
 	Low, High []float64 // of the length of Y, or nil
+	Points    bool      // draw points
 }
 
-// A Chart draws lines, with their intervals as bands, or if Points is set
-// points, with their intervals as bars. Values that are not positive have no
+// A Chart draws lines, with their intervals as bands, or if Points is set, for all
+// or for one, points, with their intervals as bars. Values that are not positive have no
 // place on a logarithmic axis: they are left out like NaN, and infinite ones on
 // any axis, and a caption counts them.
 type Chart struct {
@@ -76,7 +77,7 @@ func (c *Chart) draw(dc draw.Canvas) {
 	p.Add(grid{})
 	legend := newLegend()
 	for i := range c.Lines {
-		s := &series{line: &c.Lines[i], look: lookOf(i), x: x, y: y, points: c.Points}
+		s := &series{line: &c.Lines[i], look: lookOf(i), x: x, y: y, points: c.Points || c.Lines[i].Points}
 		p.Add(s)
 		if c.Lines[i].Name != "" {
 			legend.Add(entry(c.Lines[i].Name), s)

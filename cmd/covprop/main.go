@@ -5,6 +5,10 @@
 //	covprop inspect MODEL.onnx
 //	covprop propagate MODEL.onnx --mean M (--std S | --cov C) [flags]
 //	covprop compare MODEL.onnx --mean M (--std S | --cov C) [flags]
+//	covprop train DATA.csv --target NAME -o MODEL.cpb [flags]
+//	covprop predict MODEL.cpb DATA.csv [flags]
+//	covprop evaluate MODEL.cpb DATA.csv [flags]
+//	covprop export MODEL.cpb -o MEAN.onnx
 //	covprop reproduce EXPERIMENT [flags]
 //	covprop bench [--json]
 //	covprop version
@@ -36,6 +40,9 @@ type cli struct {
 	Inspect   inspectCmd   `cmd:"" help:"Show a model's inputs, outputs and nodes, and how exactly each node can be propagated."`
 	Propagate propagateCmd `cmd:"" help:"Propagate an uncertain input through a model."`
 	Compare   compareCmd   `cmd:"" help:"Compare methods with Monte Carlo on one input."`
+	Train     trainCmd     `cmd:"" help:"Train a network with uncertain weights on a table."`
+	Predict   predictCmd   `cmd:"" help:"Predict the rows of a table with a trained model."`
+	Evaluate  evaluateCmd  `cmd:"" help:"Compare a trained model's predictions with what is in a table."`
 	Reproduce reproduceCmd `cmd:"" help:"Repeat a published experiment."`
 	Bench     benchCmd     `cmd:"" help:"Measure covprop on this machine."`
 	Version   versionCmd   `cmd:"" help:"Show the version."`
@@ -105,7 +112,7 @@ func report(stderr io.Writer, command string, err error) int {
 func commandOf(args []string) string {
 	if len(args) > 0 {
 		switch args[0] {
-		case "inspect", "propagate", "compare", "bench", "version":
+		case "inspect", "propagate", "compare", "train", "predict", "evaluate", "export", "bench", "version":
 			return "covprop " + args[0]
 		case "reproduce":
 			if len(args) > 1 && slices.Contains(experiments, args[1]) {

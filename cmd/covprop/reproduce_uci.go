@@ -14,6 +14,7 @@ type reproduceUCICmd struct {
 	Modes   []string `default:"exact,dvi,mcvi,diagonal" placeholder:"LIST" help:"How to train: exact, dvi (Wu et al. 2019), mcvi (Monte Carlo, ten samples), diagonal (default: ${default})."`
 	Runs    int      `name:"splits" aliases:"runs" default:"20" placeholder:"N" help:"Splits into training and test examples (default: ${default})."`
 	Steps   int      `default:"0" placeholder:"N" help:"Steps of training (default: those of the rule in docs/reproduction-uci.md)."`
+	Members int      `default:"1" placeholder:"N" help:"Networks, from different beginnings, whose predictions are mixed (default: ${default})."`
 	Threads int      `default:"0" placeholder:"N" help:"Splits at a time, one thread each (default: one a processor)."`
 	experimentFlags
 }
@@ -28,7 +29,10 @@ func (c *reproduceUCICmd) Run(e *env) error {
 	if err := c.experimentFlags.check(); err != nil {
 		return err
 	}
-	u := reproduce.UCI{Dir: c.Data, Sets: c.Sets, Modes: c.Modes, Splits: c.Runs, Seed: c.Seed, Steps: c.Steps, Threads: c.Threads}
+	u := reproduce.UCI{Dir: c.Data, Sets: c.Sets, Modes: c.Modes, Splits: c.Runs, Seed: c.Seed, Steps: c.Steps, Members: c.Members, Threads: c.Threads}
+	if c.Members < 1 {
+		return usagef("--members must be at least 1, not %d", c.Members)
+	}
 	if len(u.Sets) == 0 {
 		u.Sets = reproduce.UCISets
 	}

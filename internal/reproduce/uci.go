@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gonum.org/v1/gonum/blas/blas64"
+	"gonum.org/v1/gonum/stat"
 
 	"github.com/covprop/covprop/activation"
 	"github.com/covprop/covprop/bayes"
@@ -30,7 +31,9 @@ type UCI struct {
 	Splits int      // the first so many
 	Seed   uint64
 	// Steps of training; 0 means those of UCIRule.
-	Steps    int
+	Steps int
+	// Members are the networks whose predictions are mixed; 0 means 1.
+	Members  int
 	Threads  int // splits at a time; 0 means one a processor
 	Progress func(done, total int)
 }
@@ -46,7 +49,7 @@ var UCIModes = []string{"exact", "dvi", "mcvi", "diagonal"}
 const UCIHidden = 50
 
 // UCIRule is how every network is trained.
-var UCIRule = train.Config{Batch: 64, Steps: 30000, Rate: 0.01, Anneal: 0.5}
+var UCIRule = train.Config{Objective: bayes.Options{Beta: 0.5}}.WithDefaults()
 
 // UCIPrior is the prior of all weights.
 var UCIPrior = bayes.Prior{Variance: 4}
@@ -86,8 +89,8 @@ func (u *UCI) Check() error {
 		return fmt.Errorf("there are no sets or no modes")
 	case u.Splits < 1:
 		return fmt.Errorf("the number of splits must be at least 1, not %d", u.Splits)
-	case u.Steps < 0 || u.Threads < 0:
-		return fmt.Errorf("the numbers of steps and threads must not be negative, as %d and %d are", u.Steps, u.Threads)
+	case u.Steps < 0 || u.Threads < 0 || u.Members < 0:
+		return fmt.Errorf("the numbers of steps, threads and members must not be negative, as %d, %d and %d are", u.Steps, u.Threads, u.Members)
 	}
 	return nil
 }
@@ -150,43 +153,43 @@ func (u *UCI) split(ctx context.Context, set *uciSet, mode string, k int) (s uci
 	if err != nil {
 		return s, err
 	}
-	c := UCIRule
-	c.Objective, c.Seed = options, u.Seed+uint64(k)
+	e := train.Ensemble{Model: model, Data: scale.batch(set.trains(k)), Config: UCIRule, Members: u.Members, Threads: 1}
+	options.Beta = UCIRule.Objective.Beta
+	e.Objective, e.Seed = options, u.Seed+uint64(k)*uint64(max(1, u.Members))
 	if u.Steps > 0 {
-		c.Steps = u.Steps
+		e.Steps = u.Steps
 	}
-	r := train.Run{Model: model, Data: scale.batch(set.trains(k)), Config: c}
-	state, err := r.Train(ctx)
+	states, err := e.Train(ctx)
 	if err != nil {
 		return s, fmt.Errorf("%s, split %d, mode %s: %w", set.name, k, mode, err)
 	}
 	if mode == "mcvi" { // trained by samples, but tested as the others
 		options = bayes.Options{}
 	}
-	p, err := model.NewPredictor(state.Chosen(), options)
-	if err != nil {
-		return s, err
-	}
 	test := scale.batch(set.tests[k])
-	prediction, err := p.Predict(test)
-	if err != nil {
-		return s, err
-	}
-	n := float64(test.X.Rows)
-	for i := range test.X.Rows {
-		y := test.Y.Data[i : i+1]
-		s.logDensity += (prediction.LogDensity(i, y) - math.Log(scale.targetStd())) / n
-		s.plugIn += (prediction.PlugIn(i, y) - math.Log(scale.targetStd())) / n
-		d := (prediction.Mean.Data[i*prediction.Mean.Stride] - y[0]) * scale.targetStd()
-		s.rmse += d * d / n
-		distribution := prediction.Distribution(i, 0)
-		if c := distribution.CDF(y[0]); c >= .05 && c <= .95 {
-			s.coverage += 1 / n
+	members := make([]*bayes.Prediction, len(states))
+	for i, state := range states {
+		p, err := model.NewPredictor(state.Chosen(), options)
+		if err != nil {
+			return s, err
+		}
+		if members[i], err = p.Predict(test); err != nil {
+			return s, err
 		}
 	}
-	s.rmse = math.Sqrt(s.rmse)
-	s.seconds = time.Since(start).Seconds()
-	return s, nil
+	prediction, err := bayes.Mix(members...)
+	if err != nil {
+		return s, err
+	}
+	scores, err := prediction.Score(test.Y)
+	if err != nil {
+		return s, err
+	}
+	unit := math.Log(scale.targetStd())
+	return uciScore{
+		logDensity: stat.Mean(scores.LogDensity, nil) - unit, plugIn: stat.Mean(scores.PlugIn, nil) - unit,
+		rmse: scores.RMSE() * scale.targetStd(), coverage: scores.Coverage(0.9), seconds: time.Since(start).Seconds(),
+	}, nil
 }
 
 // uciModel is one layer of ReLUs, and a mean and a log variance of the target.
