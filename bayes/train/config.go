@@ -44,7 +44,7 @@ const (
 	DefaultSteps    = 20000
 	DefaultRate     = 0.01
 	DefaultRise     = 0.02
-	DefaultAnneal   = 0.5
+	DefaultAnneal   = 0.9
 	DefaultPatience = 100
 )
 
