@@ -58,6 +58,13 @@ func NewAffine(w, bias []float64, out, in, outer, inner int) (*Affine, error) {
 	}, nil
 }
 
+// Weights returns the map that is applied to every fibre of x, (outer, in, inner),
+// along its second axis: w, (out, in), and the bias, of length out or nil. They must
+// not be changed.
+func (a *Affine) Weights() (w blas64.General, bias []float64, outer, inner int) {
+	return a.w, a.bias, a.outer, a.inner
+}
+
 // Name implements Rule.
 func (a *Affine) Name() string { return "affine" }
 

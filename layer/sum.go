@@ -38,6 +38,9 @@ func newSum(coef []float64, n int) *Sum {
 	return s
 }
 
+// Coefficients returns the c_i. They must not be changed.
+func (s *Sum) Coefficients() []float64 { return s.coef }
+
 // Name implements Rule.
 func (s *Sum) Name() string { return "sum" }
 
