@@ -43,6 +43,7 @@ type cli struct {
 	Train     trainCmd     `cmd:"" help:"Train a network with uncertain weights on a table."`
 	Predict   predictCmd   `cmd:"" help:"Predict the rows of a table with a trained model."`
 	Evaluate  evaluateCmd  `cmd:"" help:"Compare a trained model's predictions with what is in a table."`
+	Export    exportCmd    `cmd:"" help:"Write the network of a trained model's mean weights as ONNX."`
 	Reproduce reproduceCmd `cmd:"" help:"Repeat a published experiment."`
 	Bench     benchCmd     `cmd:"" help:"Measure covprop on this machine."`
 	Version   versionCmd   `cmd:"" help:"Show the version."`

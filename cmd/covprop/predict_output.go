@@ -47,7 +47,7 @@ func (t *predictions) writeCSV(w io.Writer) error {
 // text shows the first rows, or where they were written.
 func (t *predictions) text(file string) []byte {
 	var p page
-	p.linef("%s, %d rows: %s", show(t.Target), len(t.Rows), describe(t.accuracy))
+	p.linef("%s, %d rows; moments of the outputs: %s", show(t.Target), len(t.Rows), describe(t.accuracy))
 	if t.Class == nil {
 		p.linef("lower to upper: %g%% of the probability; std² = noise² + weights² + input²", 100*t.Interval)
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"gonum.org/v1/gonum/blas/blas64"
+	"gonum.org/v1/gonum/stat/distuv"
 
 	"github.com/covprop/covprop/bayes"
 	"github.com/covprop/covprop/dataset"
@@ -70,15 +71,16 @@ func (c *predictCmd) plotAlong(x *examples) error {
 	}
 	target := &encoder.Target
 	interval := pictures.Line{Name: fmt.Sprintf("%g%% of the probability", 100*c.Interval), X: values}
-	weights := pictures.Line{Name: "mean ± 2 std of the weights' part", X: values}
+	weights := pictures.Line{Name: "if only the weights were uncertain", X: values}
+	z := distuv.UnitNormal.Quantile(0.5 + 0.5*c.Interval)
 	for i := range values {
 		d := r.Distribution(i, 0)
 		mean := target.Mean + target.Std*r.Mean.Data[i*r.Mean.Stride]
-		std := target.Std * math.Sqrt(r.Weight.Data[i*r.Weight.Stride])
+		half := z * target.Std * math.Sqrt(r.Weight.Data[i*r.Weight.Stride])
 		interval.Y, weights.Y = append(interval.Y, mean), append(weights.Y, mean)
 		interval.Low = append(interval.Low, target.Mean+target.Std*d.Quantile(0.5-0.5*c.Interval))
 		interval.High = append(interval.High, target.Mean+target.Std*d.Quantile(0.5+0.5*c.Interval))
-		weights.Low, weights.High = append(weights.Low, mean-2*std), append(weights.High, mean+2*std)
+		weights.Low, weights.High = append(weights.Low, mean-half), append(weights.High, mean+half)
 	}
 	chart := pictures.Chart{
 		Title:  target.Name + " along " + along.Name + ", " + filepath.Base(c.Model),

@@ -154,6 +154,24 @@ func TestTrain(t *testing.T) {
 	}
 }
 
+// TestExport checks that the network that is written takes columns as they are and
+// gives prices.
+func TestExport(t *testing.T) {
+	model := trained(t, housesCSV(400), "price", append(quick, "--epochs", "300")...)
+	path := filepath.Join(t.TempDir(), "mean.onnx")
+	if out := mustExecute(t, "export", model, "-o", path); !strings.Contains(out, `"area", "the colour=blue", "the colour=red"`) {
+		t.Errorf("got %s", out)
+	}
+	r := propagateJSON(t, path, "--mean", "50,1,0", "--std", "5,0,0")
+	// The price of a blue house is a fifth of its area.
+	if m, s := r.Outputs[0].Mean[0], r.Outputs[0].Std[0]; math.Abs(m-10) > 0.3 || math.Abs(s-1) > 0.2 {
+		t.Errorf("the price is %v ± %v, want about 10 ± 1", m, s)
+	}
+	if _, stderr, status := execute("export", model, "-o", "mean.txt"); status != 2 || !strings.Contains(stderr, ".onnx") {
+		t.Errorf("status %d, %s", status, stderr)
+	}
+}
+
 type predictions2 struct {
 	Schema   int          `json:"schema"`
 	Version  string       `json:"version"`
