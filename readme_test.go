@@ -19,7 +19,7 @@ import (
 // TestReadmeExample checks that the Go code in README is the body of Example,
 // which the go command compiles and runs, and that the output shown is its.
 func TestReadmeExample(t *testing.T) {
-	blocks := fences(t, "go")
+	blocks := fences(t, "README.md", "go")
 	if len(blocks) != 1 {
 		t.Fatalf("README has %d Go blocks, want the one that is Example", len(blocks))
 	}
@@ -53,7 +53,7 @@ func TestReadmeExample(t *testing.T) {
 		t.Errorf("README shows\n%s\n\nbut Example is\n%s", blocks[0], want)
 	}
 	want := unindent(output, "\t// ")
-	if shown := fences(t, "text"); len(shown) == 0 || shown[0] != want {
+	if shown := fences(t, "README.md", "text"); len(shown) == 0 || shown[0] != want {
 		t.Errorf("README shows the output %q, but that of Example is %q", shown, want)
 	}
 }
@@ -64,6 +64,36 @@ func TestReadmeCommands(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the command")
 	}
+	bin := buildCommand(t)
+	if runCommands(t, bin, ".", fences(t, "README.md", "console"), differs) == 0 {
+		t.Error("README has no commands")
+	}
+}
+
+// TestBayesCommands runs those of docs/bayes.md, one after the other in a folder of
+// their own, and compares the words. Numbers are free: a training multiplies
+// differences in rounding between platforms.
+func TestBayesCommands(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains a model")
+	}
+	dir := t.TempDir()
+	if err := os.CopyFS(filepath.Join(dir, "testdata", "concrete"), os.DirFS("testdata/concrete")); err != nil {
+		t.Fatal(err)
+	}
+	mask := func(s string) string { return anyNumber.ReplaceAllString(s, "#") }
+	if runCommands(t, buildCommand(t), dir, fences(t, "docs/bayes.md", "console"), func(got, want string) string {
+		return differs(mask(got), mask(want))
+	}) < 5 {
+		t.Error("docs/bayes.md lacks commands")
+	}
+}
+
+var anyNumber = regexp.MustCompile(`-?[0-9]+(\.[0-9]+)?(e-?[0-9]+)?`)
+
+// buildCommand builds covprop and returns where it is.
+func buildCommand(t *testing.T) string {
+	t.Helper()
 	bin := filepath.Join(t.TempDir(), "covprop")
 	if runtime.GOOS == "windows" {
 		bin += ".exe"
@@ -71,8 +101,14 @@ func TestReadmeCommands(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", bin, "./cmd/covprop").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	commands := 0
-	for _, block := range fences(t, "console") {
+	return bin
+}
+
+// runCommands runs every "$ covprop ..." of blocks in dir and compares what it prints.
+// It returns how many there were.
+func runCommands(t *testing.T, bin, dir string, blocks []string, differs func(got, want string) string) (commands int) {
+	t.Helper()
+	for _, block := range blocks {
 		for _, c := range strings.Split("\n"+strings.ReplaceAll(block, "\\\n", " "), "\n$ ")[1:] {
 			line, want, _ := strings.Cut(c, "\n")
 			args := strings.Fields(line)
@@ -82,7 +118,7 @@ func TestReadmeCommands(t *testing.T) {
 			commands++
 			var out, stderr bytes.Buffer
 			cmd := exec.Command(bin, args[1:]...)
-			cmd.Stdout, cmd.Stderr = &out, &stderr
+			cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &stderr
 			if err := cmd.Run(); err != nil {
 				t.Errorf("%s: %v\n%s", line, err, &stderr)
 				continue
@@ -92,9 +128,7 @@ func TestReadmeCommands(t *testing.T) {
 			}
 		}
 	}
-	if commands == 0 {
-		t.Error("README has no commands")
-	}
+	return commands
 }
 
 // differs says where the lines of want, as README shows them, are not those of
@@ -194,10 +228,10 @@ func TestSameLine(t *testing.T) {
 	}
 }
 
-// fences returns README's fenced blocks of a language, without the fences.
-func fences(t *testing.T, lang string) []string {
+// fences returns a file's fenced blocks of a language, without the fences.
+func fences(t *testing.T, file, lang string) []string {
 	t.Helper()
-	src, err := os.ReadFile("README.md")
+	src, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}

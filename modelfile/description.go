@@ -12,15 +12,15 @@ import (
 // A description is a model in JSON.
 type description struct {
 	Inputs     int           `json:"inputs"`
-	Layers     []layerText       `json:"layers"`
+	Layers     []layerText   `json:"layers"`
 	Likelihood likelihood    `json:"likelihood"`
 	Prior      priorVariance `json:"prior"`
 }
 
 // A layerText has one of its fields set.
 type layerText struct {
-	Linear     *linear `json:"linear,omitempty"`
-	Activation string  `json:"activation,omitempty"`
+	Linear     *linear     `json:"linear,omitempty"`
+	Activation string      `json:"activation,omitempty"`
 	Residual   []layerText `json:"residual,omitempty"`
 }
 
