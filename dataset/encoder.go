@@ -57,6 +57,9 @@ type EncoderOptions struct {
 // more are names of the examples, or numbers.
 const maxCategories = 1000
 
+// manyClasses is the number beyond which classes must have three examples each.
+const manyClasses = 10
+
 // NewEncoder makes an Encoder from a table of examples.
 func NewEncoder(t *Table, o EncoderOptions) (*Encoder, error) {
 	if t.Rows() < 2 {
@@ -122,6 +125,8 @@ func newTarget(c *Column, classes bool) (Target, error) {
 		switch {
 		case err != nil:
 			return target, fmt.Errorf("the target %w, too many for classes", err)
+		case len(target.Classes) > manyClasses && 3*len(target.Classes) > max(len(c.Text), len(c.Numbers)):
+			return target, fmt.Errorf("the target %q has %d different values in %d rows, too many for classes", c.Name, len(target.Classes), max(len(c.Text), len(c.Numbers)))
 		case len(target.Classes) < 2:
 			return target, fmt.Errorf("the target %q is always %q: there is nothing to learn", c.Name, target.Classes[0])
 		}

@@ -153,6 +153,7 @@ func TestEncoderErrors(t *testing.T) {
 		{"x,y\n1e300,2\n-1e300,3\n", EncoderOptions{Target: "y"}, "scale it"},
 		{"x,y\n1,2\n2,1e400\n", EncoderOptions{Target: "y"}, `"y" is not finite in row 2`},
 		{ids.String(), EncoderOptions{Target: "y"}, "always 1"},
+		{"x,y\n1,1\n2,2\n3,3\n4,4\n5,5\n6,6\n7,7\n8,8\n9,9\n10,10\n11,11\n", EncoderOptions{Target: "y", Classes: true}, "11 different values in 11 rows"},
 		{strings.Replace(ids.String(), "i,1", "i,2", 1), EncoderOptions{Target: "y"}, "more than 1000 different values; exclude it"},
 	} {
 		e, err := NewEncoder(table(t, c.text), c.o)

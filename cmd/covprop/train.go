@@ -289,7 +289,11 @@ func (c *trainCmd) print(e *env, f *modelfile.File, states []*train.State, last 
 	}
 	var p page
 	p.linef("%s: %d rows, %d columns, %d inputs; target %s", plain(c.Data), j.Rows, len(f.Encoder.Features), j.Inputs, show(c.Target))
-	p.linef("%s: %d networks of %d parameters, likelihood %s", plain(string(c.Output)), c.Members, j.Parameters, j.Likelihood)
+	networks := "networks"
+	if c.Members == 1 {
+		networks = "network"
+	}
+	p.linef("%s: %d %s of %d parameters, likelihood %s", plain(string(c.Output)), c.Members, networks, j.Parameters, j.Likelihood)
 	p.linef("%d epochs in %s, loss of the last %s", last.Epoch, elapsed.Round(time.Millisecond), number(last.Loss))
 	if j.Validation != nil {
 		p.linef("expected log likelihood of an example held out: %s", number(*j.Validation))
