@@ -160,18 +160,27 @@ func (w *worker) epoch(ctx context.Context, s *State) (loss float64, err error) 
 		}
 		k := s.Epoch*w.perEpoch + b
 		// Batches that differ by an example at most.
-		gather(&w.trains.batch, w.data, order[b*n/w.perEpoch:(b+1)*n/w.perEpoch])
-		l, err := w.objective.Gradient(w.grad, s.Theta, w.trains.batch, bayes.Weights{Data: n, KL: w.divergence(k)})
-		if err == nil {
-			err = finite(w.grad)
-		}
+		value, err := w.step(s, order[b*n/w.perEpoch:(b+1)*n/w.perEpoch], k)
 		if err != nil {
 			return 0, &LossError{Epoch: s.Epoch + 1, Step: b + 1, Rate: w.rate(k), Err: err}
 		}
-		w.adam.update(s.Theta, w.grad, w.rate(k), k+1)
-		loss += l.Value / float64(w.perEpoch)
+		loss += value / float64(w.perEpoch)
 	}
 	return loss, nil
+}
+
+// step makes step k, counted from 0, with the given examples, and returns its loss.
+func (w *worker) step(s *State, examples []int, k int) (loss float64, err error) {
+	gather(&w.trains.batch, w.data, examples)
+	l, err := w.objective.Gradient(w.grad, s.Theta, w.trains.batch, bayes.Weights{Data: len(w.trains.index), KL: w.divergence(k)})
+	if err == nil {
+		err = finite(w.grad)
+	}
+	if err != nil {
+		return 0, err
+	}
+	w.adam.update(s.Theta, w.grad, w.rate(k), k+1)
+	return l.Value, nil
 }
 
 func finite(x []float64) error {

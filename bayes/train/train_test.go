@@ -173,6 +173,32 @@ func TestLoss(t *testing.T) {
 	}
 }
 
+// TestStepAllocatesNothing, from the minibatch to the new parameters.
+func TestStepAllocatesNothing(t *testing.T) {
+	m := model(t, 2, bayes.HeteroscedasticGaussian{Targets: 1},
+		bayes.Linear{Out: 12}, bayes.Activation{Activation: activation.ReLU()},
+		bayes.Linear{Out: 12}, bayes.Activation{Activation: activation.ReLU()}, bayes.Linear{Out: 2})
+	for _, mode := range []bayes.Mode{bayes.Exact, bayes.DVI, bayes.Diagonal, bayes.MonteCarlo} {
+		r := Run{Model: m, Data: wave(64), Config: Config{Batch: 32, Objective: bayes.Options{Mode: mode, Beta: .5}}}
+		c := r.WithDefaults()
+		w, err := newWorker(&r, &c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := newState(m, &c)
+		w.adam.first, w.adam.second = s.First, s.Second
+		k := 0
+		if n := testing.AllocsPerRun(20, func() {
+			if _, err := w.step(s, w.trains.index[:32], k); err != nil {
+				t.Fatal(err)
+			}
+			k++
+		}); n > 0 {
+			t.Errorf("mode %v: %v allocations a step", mode, n)
+		}
+	}
+}
+
 // TestEarly: the best epoch is kept, and training ends when none has been better
 // for too long. Pure noise is overfitted at once.
 func TestEarly(t *testing.T) {
