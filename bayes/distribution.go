@@ -118,13 +118,18 @@ func (d *Distribution) add(weight, mean, variance float64) {
 }
 
 const (
-	noiseNodes = 129 // of the trapezoidal rule over a log variance
-	noiseReach = 8.  // standard deviations
+	noiseReach = 8. // standard deviations of a log variance, for the trapezoidal rule
+	// minNoiseNodes to maxNoiseNodes are its nodes.
+	minNoiseNodes, maxNoiseNodes = 33, 1025
 )
 
 // addHeteroscedastic adds weight times the distribution of y ~ N(m, e^l) for
 // Gaussian (m, l): given l, m is Gaussian, and l is integrated by the trapezoidal
-// rule. The error is at most 2e-5 nats of a log density.
+// rule. Its nodes are half as far apart as the integrand is wide: as the Gaussian, as
+// what e^l grows by in a standard deviation, or as the density of y as its mean moves
+// with l. Within five standard deviations of the mean the error of a log density is at
+// most 2e-5 nats; what is so far out that log variances beyond noiseReach explain it is
+// less probable than it should be.
 func (d *Distribution) addHeteroscedastic(weight, m, l, smm, sml, sll float64) {
 	if !(sll > 0) {
 		d.add(weight, m, smm+math.Exp(l))
@@ -133,9 +138,11 @@ func (d *Distribution) addHeteroscedastic(weight, m, l, smm, sml, sll float64) {
 	s := math.Sqrt(sll)
 	slope := sml / s
 	rest := max(0, smm-slope*slope) // negative by rounding, where m follows from l
+	narrow := max(1, s, math.Abs(slope)/math.Sqrt(rest+math.Exp(l-6*s)))
+	nodes := int(min(max(4*noiseReach*narrow+1, minNoiseNodes), maxNoiseNodes))
 	first, sum := len(d.Weight), 0.
-	for k := range noiseNodes {
-		z := noiseReach * (2*float64(k)/(noiseNodes-1) - 1)
+	for k := range nodes {
+		z := noiseReach * (2*float64(k)/float64(nodes-1) - 1)
 		w := special.Density(z)
 		sum += w
 		d.add(w, m+slope*z, rest+math.Exp(l+s*z))
