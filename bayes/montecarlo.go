@@ -52,8 +52,7 @@ type sampleNoise struct {
 	s, slope, sum blas64.General // (rows of the input, out): s, t, and y summed over the samples of a row
 }
 
-func newSampler(n *Network, examples int, o Options) *sampler {
-	source := rand.NewPCG(o.Seed, sampleStream)
+func newSampler(n *Network, examples int, o Options, source *rand.PCG) *sampler {
 	p := &sampler{
 		net: n, examples: examples, number: o.Samples, states: make([]sampleState, len(n.steps)+1),
 		cache: newCaches(n, examples*o.Samples), noise: make([]sampleNoise, len(n.steps)),
@@ -335,7 +334,11 @@ func slopeTo(e *elementwise, dst, x []float64) {
 func (o *Objective) sample(l *Loss, grad, theta []float64, b *Batch) error {
 	m, number := o.model, o.opts.Samples
 	if examples := min(b.X.Rows, max(1, passRows(m.network, false)/number)); o.mc == nil || o.mc.examples < examples {
-		o.mc = newSampler(m.network, examples, o.opts)
+		source := rand.NewPCG(o.opts.Seed, sampleStream)
+		if o.mc != nil { // a larger one goes on where the smaller one was
+			source = o.mc.source
+		}
+		o.mc = newSampler(m.network, examples, o.opts, source)
 	}
 	p := o.mc
 	p.theta = theta

@@ -26,7 +26,7 @@ func (p *Predictor) sample(r *Prediction, weights blas64.General, b *Batch) erro
 		copies = 2
 	}
 	rng := rand.New(rand.NewPCG(p.opts.Seed, sampleStream))
-	inputs := newSampler(p.model.network, rows, Options{Samples: copies, Seed: p.opts.Seed + 1})
+	inputs := newSampler(p.model.network, rows, Options{Samples: copies}, rand.NewPCG(p.opts.Seed+1, sampleStream))
 	drawn := make([]float64, p.model.network.size)
 	r.samples = newMatrix(rows, number*n)
 	other := newMatrix(rows, number*n) // of the second inputs

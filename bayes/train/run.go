@@ -134,14 +134,19 @@ func newWorker(r *Run, c *Config) (*worker, error) {
 	return w, w.begin(0)
 }
 
+// sampleStream tells the seeds of samples from the order of the examples.
+const sampleStream = 0x73616d706c657300
+
 // begin prepares epoch e. Samples are drawn anew in every epoch, from the seed and
 // its number.
 func (w *worker) begin(e int) (err error) {
-	if o := w.Objective; w.objective == nil || o.Mode == bayes.MonteCarlo {
-		o.Seed = w.Seed + uint64(e)
-		w.objective, err = w.model.NewObjective(o)
+	if w.objective == nil {
+		if w.objective, err = w.model.NewObjective(w.Objective); err != nil {
+			return err
+		}
 	}
-	return err
+	w.objective.Reseed(rand.NewPCG(w.Seed, uint64(e)^sampleStream).Uint64())
+	return nil
 }
 
 // epoch makes the steps of an epoch, and returns the mean of their losses.

@@ -232,6 +232,11 @@ func (s *uciSet) standardise(k int) *uciScale {
 	c := &uciScale{set: s, mean: make([]float64, s.inputs+1), std: make([]float64, s.inputs+1)}
 	rows := s.trains(k)
 	for j := range c.mean {
+		c.mean[j], c.std[j] = s.at(rows[0], j), 1
+		if !slices.ContainsFunc(rows, func(i int) bool { return s.at(i, j) != c.mean[j] }) {
+			continue
+		}
+		c.mean[j], c.std[j] = 0, 0
 		for _, i := range rows {
 			c.mean[j] += s.at(i, j) / float64(len(rows))
 		}
@@ -239,9 +244,7 @@ func (s *uciSet) standardise(k int) *uciScale {
 			d := s.at(i, j) - c.mean[j]
 			c.std[j] += d * d / float64(len(rows))
 		}
-		if c.std[j] = math.Sqrt(c.std[j]); c.std[j] == 0 {
-			c.std[j] = 1
-		}
+		c.std[j] = math.Sqrt(c.std[j])
 	}
 	return c
 }

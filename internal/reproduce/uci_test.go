@@ -21,7 +21,7 @@ func writeSet(t *testing.T, dir, name string) {
 	var data, splits strings.Builder
 	for range 400 {
 		x := 2 * rng.NormFloat64()
-		fmt.Fprintf(&data, "%v 7 %v\n", x, 20+3*math.Sin(x)+.3*rng.NormFloat64())
+		fmt.Fprintf(&data, "%v 0.1 %v\n", x, 20+3*math.Sin(x)+.3*rng.NormFloat64())
 	}
 	for range 2 {
 		for _, i := range rng.Perm(400)[:60] {
@@ -115,5 +115,19 @@ func TestUCIRefuses(t *testing.T) {
 		if err := u.Check(); err == nil {
 			t.Errorf("%+v is accepted", u)
 		}
+	}
+}
+
+// TestUCIConstant: the mean of many times 0.1 is not 0.1 to the last bit, but a column
+// of that is constant, and another value there in a test row is no outlier.
+func TestUCIConstant(t *testing.T) {
+	s := &uciSet{inputs: 1, tests: [][]int{{0}}}
+	s.data = append(s.data, 0.2, 0)
+	for i := range 499 {
+		s.data = append(s.data, 0.1, float64(i))
+	}
+	c := s.standardise(0)
+	if b := c.batch([]int{0, 1}); c.mean[0] != 0.1 || b.X.Data[0] != 0.1 || b.X.Data[1] != 0 {
+		t.Errorf("mean %v, inputs %v", c.mean[0], b.X.Data)
 	}
 }
