@@ -40,45 +40,45 @@ func (d *Distribution) CDF(y float64) float64 {
 	return sum
 }
 
-// Quantile returns the y with CDF(y) = p, for p in (0, 1), to about 1e-12 of the
-// distribution's width; NaN for any other p.
+// Quantile returns the y with CDF(y) = p, for p in (0, 1), to about 1e-13 of y or, near
+// 0, of the narrowest component; NaN for any other p.
 func (d *Distribution) Quantile(p float64) float64 {
 	if !(p > 0 && p < 1) {
 		return math.NaN()
 	}
-	lo, hi := math.Inf(1), math.Inf(-1)
-	for k := range d.Weight {
-		s := math.Sqrt(d.Variance[k])
-		lo, hi = min(lo, d.Mean[k]-s), max(hi, d.Mean[k]+s)
+	narrow, lo, hi := math.Inf(1), math.Inf(1), math.Inf(-1)
+	for k, m := range d.Mean {
+		narrow = min(narrow, math.Sqrt(d.Variance[k]))
+		lo, hi = min(lo, m), max(hi, m)
 	}
-	for width := hi - lo; d.CDF(lo) > p; width *= 2 {
-		lo -= width
+	// Heavy tails have components of any width, so the bracket grows from the means.
+	p *= d.CDF(math.Inf(1)) // 1 but for rounding
+	for step := narrow; d.CDF(lo) > p; step *= 2 {
+		lo -= step
 	}
-	for width := hi - lo; d.CDF(hi) < p; width *= 2 {
-		hi += width
+	for step := narrow; d.CDF(hi) < p; step *= 2 {
+		hi += step
 	}
 	// Newton's steps within the bracket, which every fourth step halves.
-	x, tolerance := lo+0.5*(hi-lo), 1e-13*(hi-lo)
-	for k := 1; hi-lo > tolerance; k++ {
+	x := lo + 0.5*(hi-lo)
+	for k := 1; ; k++ {
 		excess := d.CDF(x) - p
 		if excess < 0 {
 			lo = x
 		} else {
 			hi = x
 		}
+		tolerance := 1e-13 * max(math.Abs(lo), math.Abs(hi), narrow)
 		next := x - excess/math.Exp(d.LogDensity(x))
-		if math.Abs(next-x) <= tolerance {
-			return next
-		}
-		if !(next > lo && next < hi) || k%4 == 0 {
+		newton := next > lo && next < hi && k%4 != 0
+		if !newton {
 			next = lo + 0.5*(hi-lo)
 		}
-		if next <= lo || next >= hi { // neighbours
-			break
+		if newton && math.Abs(next-x) <= tolerance || hi-lo <= tolerance || next <= lo || next >= hi {
+			return next
 		}
 		x = next
 	}
-	return x
 }
 
 // CRPS returns the continuous ranked probability score of y, the integral of
@@ -158,19 +158,21 @@ func (d *Distribution) addHeteroscedastic(weight, m, l, smm, sml, sll float64) {
 //
 //	exp( dof/2 (u - e^u) ) times a constant.
 //
-// It ends where that is below 1e-26 of its largest value. So a log density is good to
+// It ends where that is 1e-26 of its largest value. So a log density is good to
 // 1e-9 while it is less than 40 below its maximum; farther out, where only many
 // degrees of freedom come, tails fall short.
 func (d *Distribution) addStudent(weight, mean, variance, s2, dof float64) {
 	const drop = 60 // exp(-60) = 1e-26
 	h := 0.5 * dof
-	exponent := func(u float64) float64 { return h * (u - math.Exp(u) + 1) }
-	lo, hi := -1., 1.
+	exponent := func(u float64) float64 { return h * (u - math.Expm1(u)) }
+	// Where the exponent is -drop, from its curvature h at 0 inwards and outwards.
+	end := math.Sqrt(2 * drop / h)
+	lo, hi := -end, end
 	for exponent(lo) > -drop {
-		lo *= 2
+		lo *= 1.1
 	}
-	for exponent(hi) > -drop {
-		hi *= 1.5
+	for exponent(hi/1.1) < -drop {
+		hi /= 1.1
 	}
 	// The rule converges geometrically once steps are short against the width.
 	first, sum := len(d.Weight), 0.
