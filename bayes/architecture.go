@@ -40,6 +40,7 @@ type Network struct {
 	steps           []step
 	parameters      []Parameter
 	size            int
+	notGaussian     [2]bool // that the outputs are not, given a certain and an uncertain input
 }
 
 type stepKind int
@@ -59,9 +60,9 @@ type step struct {
 	act     elementwise
 	enter   int // of leaveStep: the step in which the Residual began
 	depth   int // Residuals open behind the step
-	// inexact says that the input is not exactly Gaussian even if the network's
-	// input is certain.
-	inexact bool
+	// inexact says that the input of an activation is random and not exactly
+	// Gaussian, given that the network's input is certain and that it is uncertain.
+	inexact [2]bool
 }
 
 // linear says where the parameters of a Linear are in theta.
@@ -82,11 +83,11 @@ func New(inputs int, layers ...Layer) (*Network, error) {
 	if len(layers) == 0 {
 		return nil, fmt.Errorf("bayes: the network has no layers")
 	}
-	c := compiler{net: &Network{inputs: inputs, layers: append([]Layer(nil), layers...)}, width: inputs}
+	c := compiler{net: &Network{inputs: inputs, layers: append([]Layer(nil), layers...)}, width: inputs, uncertain: [2]bool{false, true}}
 	if err := c.sequence("", layers); err != nil {
 		return nil, fmt.Errorf("bayes: %w", err)
 	}
-	c.net.outputs = c.width
+	c.net.outputs, c.net.notGaussian = c.width, c.notGaussian
 	return c.net, nil
 }
 
@@ -104,9 +105,9 @@ type compiler struct {
 	net   *Network
 	width int // of the last state
 	open  int // Residuals
-	// uncertain says that a random number has entered, gaussian that the state
-	// is exactly Gaussian given a certain input.
-	uncertain, nonlinear bool
+	// What holds for the state given a certain input and an uncertain one: that a
+	// random number has entered, and that it is not exactly Gaussian for that.
+	uncertain, notGaussian [2]bool
 }
 
 // sequence compiles layers one after the other, named prefix + index.
@@ -147,11 +148,12 @@ func (l Linear) compile(c *compiler, prefix string) error {
 		p.biasLog = c.net.parameter(prefix+".bias.logvar", LogVariance, l.Out)
 	}
 	p.end = c.net.size
-	// A product of weights with a random input is not Gaussian.
-	inexact := c.uncertain && p.uncertain
 	c.add(step{kind: linearStep, out: l.Out, linear: p})
-	c.nonlinear = c.nonlinear || inexact
-	c.uncertain = c.uncertain || p.uncertain
+	for k, random := range c.uncertain {
+		// A product of random weights with a random input is not Gaussian.
+		c.notGaussian[k] = c.notGaussian[k] || random && p.uncertain
+		c.uncertain[k] = random || p.uncertain
+	}
 	return nil
 }
 
@@ -159,8 +161,10 @@ func (a Activation) compile(c *compiler, _ string) error {
 	if a.Activation == nil {
 		return fmt.Errorf("the activation is nil")
 	}
-	c.add(step{kind: activationStep, act: newElementwise(a.Activation), inexact: c.nonlinear})
-	c.nonlinear = c.nonlinear || c.uncertain
+	c.add(step{kind: activationStep, act: newElementwise(a.Activation), inexact: c.notGaussian})
+	for k, random := range c.uncertain {
+		c.notGaussian[k] = c.notGaussian[k] || random
+	}
 	return nil
 }
 

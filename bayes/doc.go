@@ -18,7 +18,7 @@
 // What is exact: the moments of a linear layer, for any distribution of its
 // input; those of an activation, given that its input is Gaussian. The Gaussian
 // closure between layers is an approximation, and so is treating the outputs as
-// Gaussian; [Loss] and [Prediction] say so in their Accuracy.
+// Gaussian; Loss.Accuracy, Prediction.Accuracy and Prediction.Density say so.
 //
 // A [Network] is an architecture, a [Model] adds likelihood and prior. All
 // parameters are one slice theta, which [Model.Parameters] describes. Package

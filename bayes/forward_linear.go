@@ -36,6 +36,9 @@ func (p *pass) linearForward(i int, in, out *state) {
 		if p.opts.Mode == Diagonal {
 			out.form = diagonal
 			mulTransTo(out.variance, in.variance, matrix(c.squares, s.out, s.in, s.in), true)
+			if s.out > 1 {
+				p.acc = p.acc.And(noCovariances)
+			}
 			break
 		}
 		out.form = full

@@ -15,6 +15,9 @@ type Likelihood interface {
 	outputs() int
 	targets() int
 	noises() int
+	// secondMoments says that the expected log likelihood depends on means and
+	// covariances of the outputs alone, be they Gaussian or not.
+	secondMoments() bool
 	// initialise writes the parameters in the beginning, for targets of variance 1.
 	initialise(noise []float64)
 	// checkTarget returns an error if y cannot be one.

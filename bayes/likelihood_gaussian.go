@@ -20,6 +20,7 @@ func (l HeteroscedasticGaussian) check() error              { return checkTarget
 func (l HeteroscedasticGaussian) outputs() int              { return 2 * l.Targets }
 func (l HeteroscedasticGaussian) targets() int              { return l.Targets }
 func (HeteroscedasticGaussian) noises() int                 { return 0 }
+func (HeteroscedasticGaussian) secondMoments() bool         { return false }
 func (HeteroscedasticGaussian) initialise([]float64)        {}
 func (HeteroscedasticGaussian) checkTarget([]float64) error { return nil }
 
@@ -81,6 +82,7 @@ func (l Gaussian) check() error              { return checkTargets(l.Targets) }
 func (l Gaussian) outputs() int              { return l.Targets }
 func (l Gaussian) targets() int              { return l.Targets }
 func (l Gaussian) noises() int               { return l.Targets }
+func (Gaussian) secondMoments() bool         { return true }
 func (Gaussian) checkTarget([]float64) error { return nil }
 
 // initialise sets the log variances to 0: targets of variance 1 of which nothing

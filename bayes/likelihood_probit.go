@@ -18,6 +18,7 @@ func (Probit) check() error         { return nil }
 func (Probit) outputs() int         { return 1 }
 func (Probit) targets() int         { return 1 }
 func (Probit) noises() int          { return 0 }
+func (Probit) secondMoments() bool  { return false }
 func (Probit) initialise([]float64) {}
 func (Probit) checkTarget(y []float64) error {
 	if y[0] != 0 && y[0] != 1 {

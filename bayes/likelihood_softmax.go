@@ -23,6 +23,7 @@ func (l Softmax) check() error {
 func (l Softmax) outputs() int       { return l.Classes }
 func (Softmax) targets() int         { return 1 }
 func (Softmax) noises() int          { return 0 }
+func (Softmax) secondMoments() bool  { return false }
 func (Softmax) initialise([]float64) {}
 func (l Softmax) checkTarget(y []float64) error {
 	if c := y[0]; c != math.Trunc(c) || c < 0 || c >= float64(l.Classes) {

@@ -27,6 +27,7 @@ func (l StudentT) check() error {
 func (l StudentT) outputs() int              { return l.Targets }
 func (l StudentT) targets() int              { return l.Targets }
 func (l StudentT) noises() int               { return l.Targets }
+func (StudentT) secondMoments() bool         { return false }
 func (StudentT) checkTarget([]float64) error { return nil }
 func (StudentT) initialise(noise []float64)  { clear(noise) }
 

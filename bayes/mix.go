@@ -53,7 +53,7 @@ func Mix(members ...*Prediction) (*Prediction, error) {
 		add(r.Weight, m.Weight)
 		add(r.Outputs, m.Outputs)
 		add(r.OutputCovariance, m.OutputCovariance)
-		r.Accuracy = r.Accuracy.And(m.Accuracy)
+		r.Accuracy, r.Density = r.Accuracy.And(m.Accuracy), r.Density.And(m.Density)
 	}
 	for _, m := range members {
 		for i := range rows {

@@ -145,6 +145,9 @@ func (o *Objective) propagate(l *Loss, grad, theta []float64, b *Batch) error {
 			return err
 		}
 		l.Accuracy = l.Accuracy.And(p.acc)
+		if !m.likelihood.secondMoments() {
+			l.Accuracy = l.Accuracy.And(p.outputAccuracy())
+		}
 		out := p.seed()
 		for i := range p.used {
 			o.out.view(out, i)

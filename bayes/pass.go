@@ -13,14 +13,15 @@ import (
 // A pass pushes the moments of some examples through a network, and gradients
 // back. It is scratch and is used again and again.
 type pass struct {
-	net    *Network
-	opts   Options // with Tol set
-	rows   int     // room
-	used   int     // rows in use
-	states []state // states[i+1] is behind step i
-	cache  []cache // by step
-	theta  []float64
-	acc    covprop.Accuracy
+	net     *Network
+	opts    Options // with Tol set
+	rows    int     // room
+	used    int     // rows in use
+	states  []state // states[i+1] is behind step i
+	cache   []cache // by step
+	theta   []float64
+	acc     covprop.Accuracy
+	dropped bool // covariances of the input are ignored
 	// keepSeries asks for the coefficients of all units, see share.go.
 	keepSeries bool
 
@@ -105,7 +106,7 @@ func (p *pass) setInput(b *Batch, lo, hi int) {
 		p.states[i].setRows(p.used)
 	}
 	s := &p.states[0]
-	s.form = certain
+	s.form, p.dropped = certain, false
 	for i := range p.used {
 		copy(row(s.mean, i), row(b.X, lo+i))
 	}
@@ -128,6 +129,9 @@ func (p *pass) setInput(b *Batch, lo, hi int) {
 			for j := range v {
 				v[j] = c[j*(n+1)]
 			}
+			for j, x := range c {
+				p.dropped = p.dropped || x != 0 && j%(n+1) != 0
+			}
 		}
 	case b.InputVariance.Data != nil:
 		s.form = diagonal
@@ -137,10 +141,36 @@ func (p *pass) setInput(b *Batch, lo, hi int) {
 	}
 }
 
+var (
+	gaussianClosure = covprop.ApproximatedBy(math.Inf(1), "Gaussian closure")
+	gaussianOutputs = covprop.ApproximatedBy(math.Inf(1), "outputs taken as Gaussian")
+	noCovariances   = covprop.ApproximatedBy(math.Inf(1), "covariances ignored")
+)
+
+// input is 0 for a certain input and 1 for an uncertain one.
+func (p *pass) input() int {
+	if p.states[0].form == certain {
+		return 0
+	}
+	return 1
+}
+
+// outputAccuracy is that of what takes the outputs as Gaussian with the moments of the
+// last state.
+func (p *pass) outputAccuracy() covprop.Accuracy {
+	if p.net.notGaussian[p.input()] {
+		return p.acc.And(gaussianOutputs)
+	}
+	return p.acc
+}
+
 // forward computes all states. tails of the network that do not need
 // covariances have none.
 func (p *pass) forward() error {
 	p.acc = covprop.Accuracy{}
+	if p.dropped {
+		p.acc = noCovariances
+	}
 	for i := range p.net.steps {
 		s := &p.net.steps[i]
 		in, out := &p.states[i], &p.states[i+1]
@@ -151,8 +181,8 @@ func (p *pass) forward() error {
 			if err := p.activationForward(i, in, out); err != nil {
 				return fmt.Errorf("bayes: step %d (%s): %w", i, s.act.Name(), err)
 			}
-			if in.form != certain && (s.inexact || p.states[0].form != certain && i > 1) {
-				p.acc = p.acc.And(covprop.ApproximatedBy(math.Inf(1), "Gaussian closure"))
+			if s.inexact[p.input()] {
+				p.acc = p.acc.And(gaussianClosure)
 			}
 		case enterStep:
 			p.enterForward(i, in, out)

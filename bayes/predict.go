@@ -53,8 +53,10 @@ type Prediction struct {
 	// Outputs are the moments of the network's outputs: means (B, outputs), and
 	// covariances (B, outputs^2).
 	Outputs, OutputCovariance blas64.General
-	// Accuracy is that of the outputs' moments.
-	Accuracy covprop.Accuracy
+	// Accuracy is that of the outputs' moments, and Density that of what takes the
+	// outputs as Gaussian: distributions, densities and probabilities, and Noise where
+	// it differs from example to example.
+	Accuracy, Density covprop.Accuracy
 
 	likelihood Likelihood
 	noise      []float64
@@ -126,7 +128,7 @@ func (p *Predictor) propagate(r *Prediction, weights blas64.General, b *Batch) e
 			p.share.shareForward(p.pass, b, lo, hi)
 			acc, part = p.share.acc, p.share
 		}
-		r.Accuracy = r.Accuracy.And(acc)
+		r.Accuracy, r.Density = r.Accuracy.And(acc), r.Density.And(acc).And(p.pass.outputAccuracy())
 		for i := range hi - lo {
 			copy(row(r.Outputs, lo+i), row(p.pass.output().mean, i))
 			p.pass.output().copyCov(row(r.OutputCovariance, lo+i), i)

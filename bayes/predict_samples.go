@@ -60,6 +60,7 @@ func (p *Predictor) sample(r *Prediction, weights blas64.General, b *Batch) erro
 		}
 	}
 	r.Accuracy = covprop.ApproximatedBy(1/math.Sqrt(float64(number)), "Monte Carlo")
+	r.Density = r.Accuracy
 	return nil
 }
 

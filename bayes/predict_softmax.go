@@ -87,7 +87,7 @@ func (r *Prediction) splitClasses(i int, l Softmax, weights []float64) {
 		set(r.Noise, m*(1-m)-whole)
 		set(r.Variance, m*(1-m))
 	}
-	r.Accuracy = r.Accuracy.And(covprop.ApproximatedBy(estimate, "quasi-Monte Carlo"))
+	r.Density = r.Density.And(covprop.ApproximatedBy(estimate, "quasi-Monte Carlo"))
 }
 
 // softmaxTo writes exp(f_k)/sum exp(f).

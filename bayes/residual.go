@@ -87,6 +87,9 @@ func (p *pass) leaveForward(i int, in, out *state) {
 			addRows(out.variance, s.variance)
 		}
 	}
+	if p.opts.Mode == Diagonal && in.form != certain && x.form != certain {
+		p.acc = p.acc.And(noCovariances)
+	}
 	n, ld := in.n, in.ld
 	last := len(in.cross) - 1
 	q := in.cross[last]
