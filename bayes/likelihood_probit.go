@@ -2,7 +2,6 @@ package bayes
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/covprop/covprop"
 	"github.com/covprop/covprop/internal/special"
@@ -53,10 +52,4 @@ func (Probit) pointwise(grad, _, f, y, _ []float64, weight float64) (value float
 	value, df, _ := logPhi{}.at(sign * f[0])
 	grad[0] += weight * sign * df
 	return value
-}
-
-// probability returns P(y = 1) = Phi(u), u = m/sqrt(1 + S), exactly for f ~ N(m, S), and u.
-func probability(m, s float64) (p, u float64) {
-	u = m / math.Sqrt(1+s)
-	return special.CDF(u), u
 }

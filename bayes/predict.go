@@ -1,6 +1,7 @@
 package bayes
 
 import (
+	"fmt"
 	"math"
 
 	"gonum.org/v1/gonum/blas/blas64"
@@ -60,8 +61,10 @@ type Prediction struct {
 
 	likelihood Likelihood
 	noise      []float64
-	samples    blas64.General // MonteCarlo: (B, samples outputs), otherwise empty
-	members    []*Prediction  // of [Mix]
+	// Of MonteCarlo, otherwise empty: samples (B, samples outputs), and those with the
+	// same weights and other inputs.
+	samples, others blas64.General
+	members         []*Prediction // of [Mix]
 }
 
 // Predict predicts the targets of the examples of b, whose Y it does not read.
@@ -88,9 +91,22 @@ func (p *Predictor) Predict(b Batch) (*Prediction, error) {
 		return nil, err
 	}
 	for i := range rows {
+		if err := finiteOutputs(row(r.Outputs, i), row(r.OutputCovariance, i)); err != nil {
+			return nil, fmt.Errorf("bayes: row %d: %w", i, err)
+		}
 		r.split(i, row(weights, i))
 	}
 	return r, nil
+}
+
+// finiteOutputs returns an error if a moment of the outputs is no finite number.
+func finiteOutputs(mean, cov []float64) error {
+	for k, m := range mean {
+		if v := cov[k*(len(mean)+1)]; math.IsNaN(m-m) || math.IsNaN(v-v) {
+			return fmt.Errorf("output %d overflows: it has the mean %v and the variance %v", k, m, v)
+		}
+	}
+	return nil
 }
 
 func newMatrix(rows, cols int) blas64.General {
@@ -161,8 +177,22 @@ func (s *state) copyCov(dst []float64, i int) {
 func (r *Prediction) split(i int, weights []float64) {
 	f, cov := row(r.Outputs, i), row(r.OutputCovariance, i)
 	n := len(f)
-	if l, ok := r.likelihood.(Softmax); ok {
-		r.splitClasses(i, l, weights)
+	switch l := r.likelihood.(type) {
+	case Softmax, Probit:
+		if r.samples.Data != nil {
+			r.splitSampledClasses(i)
+			return
+		}
+		if l, ok := l.(Softmax); ok {
+			r.splitClasses(i, l, weights)
+			return
+		}
+		// P = Phi(u); two outputs that share their weights have the correlation
+		// S_w/(1+S), and the covariance of their probabilities is Phi2 - Phi Phi.
+		s := cov[0]
+		u := f[0] / math.Sqrt(1+s)
+		r.setClass(i, 0, special.CDF(u), special.CDF(-u),
+			special.BivariateExcess(u, u, s/(1+s)), special.BivariateExcess(u, u, min(weights[0], s)/(1+s)))
 		return
 	}
 	for t := range row(r.Mean, i) {
@@ -181,15 +211,6 @@ func (r *Prediction) split(i int, weights []float64) {
 			if l.DoF > 2 {
 				noise = math.Exp(r.noise[t]) * l.DoF / (l.DoF - 2)
 			}
-		case Probit:
-			// P = Phi(u); two outputs that share their weights have the correlation
-			// S_w/(1+S), and the covariance of their probabilities is Phi2 - Phi Phi.
-			var u float64
-			s := total
-			mean, u = probability(mean, s)
-			total = special.BivariateExcess(u, u, s/(1+s))
-			weight = special.BivariateExcess(u, u, min(weight, s)/(1+s))
-			noise = mean*(1-mean) - total
 		}
 		r.Mean.Data[i*r.Mean.Stride+t] = mean
 		r.Weight.Data[i*r.Weight.Stride+t] = weight
@@ -234,8 +255,21 @@ func (r *Prediction) Distribution(i, t int) Distribution {
 func (r *Prediction) Probabilities(i int) []float64 {
 	switch r.likelihood.(type) {
 	case Probit:
-		p := row(r.Mean, i)[0]
-		return []float64{1 - p, p}
+		if r.members == nil && r.samples.Data == nil { // right in both tails
+			u := row(r.Outputs, i)[0] / math.Sqrt(1+row(r.OutputCovariance, i)[0])
+			return []float64{special.CDF(-u), special.CDF(u)}
+		}
+		p := make([]float64, 2)
+		for _, m := range r.members {
+			for k, x := range m.Probabilities(i) {
+				p[k] += x / float64(len(r.members))
+			}
+		}
+		for _, f := range row(r.samples, i) {
+			p[0] += special.CDF(-f) / float64(r.samples.Cols)
+			p[1] += special.CDF(f) / float64(r.samples.Cols)
+		}
+		return p
 	case Softmax:
 		return append([]float64(nil), row(r.Mean, i)...)
 	}
@@ -245,13 +279,19 @@ func (r *Prediction) Probabilities(i int) []float64 {
 // LogDensity returns the log predictive density of the targets y of example i,
 // or the log probability of the class: the weights, and the input if it is
 // uncertain, are integrated out. It sums over the targets, as if those were
-// independent.
+// independent. It is NaN for what cannot be a target.
 func (r *Prediction) LogDensity(i int, y []float64) (sum float64) {
-	if p := r.Probabilities(i); p != nil {
-		return math.Log(p[int(y[0])])
+	if len(y) != r.likelihood.targets() || r.likelihood.checkTarget(y) != nil {
+		return math.NaN()
 	}
 	if r.members != nil {
 		return r.meanDensity(func(m *Prediction) float64 { return m.LogDensity(i, y) })
+	}
+	if _, ok := r.likelihood.(Probit); ok && r.samples.Data == nil {
+		return special.LogCDF((2*y[0] - 1) * row(r.Outputs, i)[0] / math.Sqrt(1+row(r.OutputCovariance, i)[0]))
+	}
+	if p := r.Probabilities(i); p != nil {
+		return math.Log(p[int(y[0])])
 	}
 	for t, target := range y {
 		d := r.Distribution(i, t)

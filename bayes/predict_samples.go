@@ -9,6 +9,7 @@ import (
 
 	"github.com/covprop/covprop"
 	"github.com/covprop/covprop/activation"
+	"github.com/covprop/covprop/internal/special"
 )
 
 // Monte Carlo prediction draws all weights once for every sample, for all
@@ -19,6 +20,9 @@ import (
 func (p *Predictor) sample(r *Prediction, weights blas64.General, b *Batch) error {
 	n, rows := p.model.network.outputs, b.X.Rows
 	number, copies := p.opts.Samples, 1
+	if number < 2 {
+		return fmt.Errorf("bayes: a prediction takes at least 2 samples, not %d", number)
+	}
 	if number > maxPredicted/(rows*n) {
 		return fmt.Errorf("bayes: %d samples of %d outputs for %d examples are more than %d numbers: predict fewer examples at once", number, n, rows, maxPredicted)
 	}
@@ -29,7 +33,7 @@ func (p *Predictor) sample(r *Prediction, weights blas64.General, b *Batch) erro
 	inputs := newSampler(p.model.network, rows, Options{Samples: copies}, rand.NewPCG(p.opts.Seed+1, sampleStream))
 	drawn := make([]float64, p.model.network.size)
 	r.samples = newMatrix(rows, number*n)
-	other := newMatrix(rows, number*n) // of the second inputs
+	r.others = newMatrix(rows, number*n) // of the second inputs
 	for s := range number {
 		p.draw(drawn, rng)
 		inputs.setInput(b, 0, rows)
@@ -37,31 +41,41 @@ func (p *Predictor) sample(r *Prediction, weights blas64.General, b *Batch) erro
 		each := y.Rows / rows
 		for i := range rows {
 			copy(row(r.samples, i)[s*n:], row(y, i*each))
-			copy(row(other, i)[s*n:], row(y, i*each+each-1))
+			copy(row(r.others, i)[s*n:], row(y, i*each+each-1))
 		}
 	}
 	for i := range rows {
-		x, y := row(r.samples, i), row(other, i)
-		mean := row(r.Outputs, i)
-		second := make([]float64, n)
-		for k := range x {
-			mean[k%n] += x[k] / float64(number)
-			second[k%n] += y[k] / float64(number)
-		}
-		for s := range number {
-			for j := range n {
-				for k := range n {
-					d, e := x[s*n+j]-mean[j], x[s*n+k]-mean[k]
-					row(r.OutputCovariance, i)[j*n+k] += d * e / float64(number)
-					e = y[s*n+k] - second[k]
-					row(weights, i)[j*n+k] += d * e / float64(number)
-				}
-			}
-		}
+		pairedMoments(row(r.Outputs, i), row(r.OutputCovariance, i), row(weights, i), row(r.samples, i), row(r.others, i))
 	}
 	r.Accuracy = covprop.ApproximatedBy(1/math.Sqrt(float64(number)), "Monte Carlo")
 	r.Density = r.Accuracy
 	return nil
+}
+
+// pairedMoments writes mean and covariance, (n) and (n, n), of samples x, and what
+// weights cause of the covariance, given samples y with other inputs and the same
+// weights. The estimates are unbiased: over S samples
+//
+//	Cov = sum (x - m)(x - m)' / (S - 1),   inputs' part = sum (x - y)(x - y)' / (2 S),
+//
+// and the weights' is what is left, which may be negative by chance.
+func pairedMoments(mean, cov, weights, x, y []float64) {
+	n := len(mean)
+	number := float64(len(x) / n)
+	for k, v := range x {
+		mean[k%n] += v / number
+	}
+	for s := 0; s < len(x); s += n {
+		for j := range n {
+			for k := range n {
+				cov[j*n+k] += (x[s+j] - mean[j]) * (x[s+k] - mean[k]) / (number - 1)
+				weights[j*n+k] -= 0.5 * (x[s+j] - y[s+j]) * (x[s+k] - y[s+k]) / number
+			}
+		}
+	}
+	for k, c := range cov {
+		weights[k] += c
+	}
 }
 
 // maxPredicted bounds the numbers that samples of a prediction take, twice.
@@ -136,4 +150,43 @@ func (r *Prediction) meanNoise(i, k int) (mean float64) {
 		mean += math.Exp(x[k]) * float64(n) / float64(len(x))
 	}
 	return mean
+}
+
+// splitSampledClasses computes the row of example i for classes: probabilities are
+// means over the samples, and the parts of the variances those of the samples'
+// probabilities.
+func (r *Prediction) splitSampledClasses(i int) {
+	columns, n := r.Mean.Cols, r.Outputs.Cols
+	number := len(row(r.samples, i)) / n
+	p, q := make([]float64, number*columns), make([]float64, number*columns)
+	for s := range number {
+		classesTo(p[s*columns:][:columns], row(r.samples, i)[s*n:][:n])
+		classesTo(q[s*columns:][:columns], row(r.others, i)[s*n:][:n])
+	}
+	mean, cov, weights := make([]float64, columns), make([]float64, columns*columns), make([]float64, columns*columns)
+	pairedMoments(mean, cov, weights, p, q)
+	for k, m := range mean {
+		total, weight := cov[k*(columns+1)], weights[k*(columns+1)]
+		r.setClass(i, k, m, 1-m, total, weight)
+	}
+}
+
+// classesTo writes the probabilities that outputs f stand for: that of y = 1 for one
+// output, else those of all classes.
+func classesTo(dst, f []float64) {
+	if len(f) == 1 {
+		dst[0] = special.CDF(f[0])
+		return
+	}
+	softmaxTo(dst, f)
+}
+
+// setClass sets column k of example i: a probability p = 1 - rest, its variance and
+// what weights cause of that.
+func (r *Prediction) setClass(i, k int, p, rest, total, weight float64) {
+	row(r.Mean, i)[k] = p
+	row(r.Weight, i)[k] = weight
+	row(r.Input, i)[k] = total - weight
+	row(r.Noise, i)[k] = p*rest - total
+	row(r.Variance, i)[k] = p * rest
 }

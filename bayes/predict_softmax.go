@@ -3,8 +3,6 @@ package bayes
 import (
 	"math"
 
-	"gonum.org/v1/gonum/blas/blas64"
-
 	"github.com/covprop/covprop"
 	"github.com/covprop/covprop/internal/qmc"
 )
@@ -23,21 +21,39 @@ const (
 func (r *Prediction) splitClasses(i int, l Softmax, weights []float64) {
 	n := l.Classes
 	f, cov := row(r.Outputs, i), row(r.OutputCovariance, i)
-	mean := row(r.Mean, i)
-	shared, own := make([]float64, n*n), make([]float64, n*n)
-	rest := make([]float64, n*n)
-	uncertain := false
+	factor := make([]float64, n*n)
+	choleskyTo(factor, cov, n)
+	mean, total, estimate := classMoments(f, factor, nil)
+	part := total
+	rest, uncertain := make([]float64, n*n), false
 	for k, c := range cov {
 		rest[k] = c - weights[k]
 		uncertain = uncertain || math.Abs(rest[k]) > 1e-12*math.Abs(c)
 	}
-	choleskyTo(shared, weights, n)
-	dims := n
 	if uncertain {
+		own := make([]float64, n*n)
+		choleskyTo(factor, weights, n)
 		choleskyTo(own, rest, n)
+		_, part, _ = classMoments(f, factor, own)
+	}
+	for k, m := range mean {
+		r.setClass(i, k, m, 1-m, total[k], part[k])
+	}
+	r.Density = r.Density.And(covprop.ApproximatedBy(estimate, "quasi-Monte Carlo"))
+}
+
+// classMoments returns the means of the probabilities softmax(f + L z), z standard
+// normal, their variances, and the difference of the replicates. With the factor own
+// there are two draws p and q, L z + own z' and L z + own z”, and cov is that of p and
+// q. The factors are (n, n) and lower triangular.
+func classMoments(f, factor, own []float64) (mean, cov []float64, estimate float64) {
+	n := len(f)
+	dims := n
+	if own != nil {
 		dims = 3 * n
 	}
-	total, part, first := make([]float64, n), make([]float64, n), make([]float64, n)
+	mean, cov = make([]float64, n), make([]float64, n)
+	first, second := make([]float64, n), make([]float64, n)
 	z := newMatrix(dims, classPoints)
 	p, q, logits := make([]float64, n), make([]float64, n), make([]float64, n)
 	for replicate := range classReplicates {
@@ -51,8 +67,8 @@ func (r *Prediction) splitClasses(i int, l Softmax, weights []float64) {
 				for k := range logits {
 					logits[k] = f[k]
 					for m := range k + 1 {
-						logits[k] += shared[k*n+m] * z.Data[m*z.Stride+j]
-						if uncertain {
+						logits[k] += factor[k*n+m] * z.Data[m*z.Stride+j]
+						if own != nil {
 							logits[k] += own[k*n+m] * z.Data[(block*n+m)*z.Stride+j]
 						}
 					}
@@ -61,13 +77,13 @@ func (r *Prediction) splitClasses(i int, l Softmax, weights []float64) {
 			}
 			draw(p, 1)
 			copy(q, p)
-			if uncertain {
+			if own != nil {
 				draw(q, 2)
 			}
 			for k := range p {
 				mean[k] += p[k]
-				total[k] += p[k] * p[k]
-				part[k] += p[k] * q[k]
+				second[k] += q[k]
+				cov[k] += p[k] * q[k]
 			}
 		}
 		if replicate == 0 {
@@ -75,19 +91,12 @@ func (r *Prediction) splitClasses(i int, l Softmax, weights []float64) {
 		}
 	}
 	const count = classPoints * classReplicates
-	estimate := 0.
 	for k := range mean {
 		estimate = max(estimate, math.Abs(2*first[k]-mean[k])/count)
-		m := mean[k] / count
-		mean[k] = m
-		whole, weight := total[k]/count-m*m, part[k]/count-m*m
-		set := func(dst blas64.General, x float64) { dst.Data[i*dst.Stride+k] = x }
-		set(r.Weight, weight)
-		set(r.Input, whole-weight)
-		set(r.Noise, m*(1-m)-whole)
-		set(r.Variance, m*(1-m))
+		mean[k] /= count
+		cov[k] = cov[k]/count - mean[k]*second[k]/count
 	}
-	r.Density = r.Density.And(covprop.ApproximatedBy(estimate, "quasi-Monte Carlo"))
+	return mean, cov, estimate
 }
 
 // softmaxTo writes exp(f_k)/sum exp(f).
