@@ -21,3 +21,13 @@ func LinearPiecesOf(a Activation) (l LinearPieces, ok bool) {
 	}
 	return LinearPieces{Knots: p.n, At: p.at, Value: p.value, Slope: p.slope}, true
 }
+
+// Jumps reports whether the function jumps where pieces meet.
+func (l *LinearPieces) Jumps() bool {
+	for i := range l.Knots {
+		if l.Value[i]+l.Slope[i]*l.At[i] != l.Value[i+1]+l.Slope[i+1]*l.At[i] {
+			return true
+		}
+	}
+	return false
+}

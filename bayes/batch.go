@@ -17,8 +17,13 @@ type Batch struct {
 	InputVariance, InputCovariance blas64.General
 }
 
-// check returns an error if b does not suit m. targets says that Y is needed.
-func (b *Batch) check(m *Model, targets bool) error {
+// Check returns an error that says what, and in which row, if b is not a batch of
+// examples for m with targets.
+func (m *Model) Check(b Batch) error { return b.check(m, true, new([]float64)) }
+
+// check returns an error if b does not suit m. targets says that Y is needed; space is
+// scratch.
+func (b *Batch) check(m *Model, targets bool, space *[]float64) error {
 	n := m.network.inputs
 	if b.X.Rows < 1 {
 		return fmt.Errorf("bayes: the batch is empty")
@@ -51,7 +56,7 @@ func (b *Batch) check(m *Model, targets bool) error {
 		return err
 	}
 	for i := range b.X.Rows {
-		if err := checkSymmetric(row(b.InputCovariance, i), n); err != nil {
+		if err := checkCovariance(row(b.InputCovariance, i), n, space); err != nil {
 			return fmt.Errorf("bayes: row %d of InputCovariance: %w", i, err)
 		}
 	}
@@ -77,11 +82,13 @@ func checkMatrix(name string, a blas64.General, rows, cols int, least float64) e
 	return nil
 }
 
-// checkSymmetric returns an error if c, (n, n), has a negative variance, is not
-// symmetric to rounding, or exceeds a correlation of 1. That it is positive
-// semidefinite is not checked.
-func checkSymmetric(c []float64, n int) error {
+// checkCovariance returns an error if c, (n, n), has a negative variance, is not
+// symmetric to rounding, or not positive semidefinite: if the correlation matrix with
+// 1e-9 n added to its diagonal has no Cholesky factor.
+func checkCovariance(c []float64, n int, space *[]float64) error {
 	const rounding = 1e-9
+	*space = resize(*space, n*n)
+	l := *space
 	for i := range n {
 		if !(c[i*(n+1)] >= 0) {
 			return fmt.Errorf("variance %d is %v", i, c[i*(n+1)])
@@ -91,7 +98,23 @@ func checkSymmetric(c []float64, n int) error {
 			if math.Abs(x-y) > rounding*scale || math.Abs(x) > (1+rounding)*scale {
 				return fmt.Errorf("covariances (%d, %d) and (%d, %d) are %v and %v, with variances %v and %v", i, j, j, i, x, y, c[i*(n+1)], c[j*(n+1)])
 			}
+			sum := 0.
+			if scale > 0 {
+				sum = x / scale
+			}
+			for k := range j {
+				sum -= l[i*n+k] * l[j*n+k]
+			}
+			l[i*n+j] = sum / l[j*(n+1)]
 		}
+		pivot := 1 + rounding*float64(n)
+		for _, x := range l[i*n:][:i] {
+			pivot -= x * x
+		}
+		if !(pivot > 0) {
+			return fmt.Errorf("it is not positive semidefinite: elements 0 to %d have no such correlations", i)
+		}
+		l[i*(n+1)] = math.Sqrt(pivot)
 	}
 	return nil
 }

@@ -92,6 +92,38 @@ func TestBadModels(t *testing.T) {
 	}
 }
 
+// TestJumps: samples of a step have no derivative, and are refused; predicting with
+// them is not.
+func TestJumps(t *testing.T) {
+	for _, a := range []activation.Activation{activation.Step(), activation.Sign(), activation.ThresholdedReLU(1)} {
+		m := mustModel(t, 3, Gaussian{1}, Prior{}, Linear{Out: 4}, Activation{a}, Linear{Out: 1})
+		_, err := m.NewObjective(Options{Mode: MonteCarlo})
+		wantError(t, err, "bayes", a.Name()+" jumps")
+		if _, err := m.NewPredictor(m.Init(1), Options{Mode: MonteCarlo}); err != nil {
+			t.Error(err)
+		}
+	}
+	m := mustModel(t, 3, Gaussian{1}, Prior{}, Linear{Out: 4}, Activation{activation.ReLU6()}, Linear{Out: 1})
+	if _, err := m.NewObjective(Options{Mode: MonteCarlo}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestIndefinite: correlations of which no three variables can be.
+func TestIndefinite(t *testing.T) {
+	m := mustModel(t, 3, Gaussian{1}, Prior{}, Linear{Out: 1})
+	c := []float64{1, .99, .99, .99, 1, -.99, .99, -.99, 1}
+	b := Batch{X: matrix(make([]float64, 6), 2, 3, 3), InputCovariance: matrix(append(make([]float64, 9), c...), 2, 9, 9), Y: matrix(make([]float64, 2), 2, 1, 1)}
+	wantError(t, m.Check(b), "row 1 of InputCovariance", "not positive semidefinite")
+	for i := range c { // singular ones are
+		c[i] = 1
+	}
+	copy(b.InputCovariance.Data[9:], c)
+	if err := m.Check(b); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestBadBatches(t *testing.T) {
 	m := mustModel(t, 2, Probit{}, Prior{}, Linear{Out: 1})
 	good := func() Batch { return randomBatch(rand.New(rand.NewPCG(1, 1)), 4, 2, Probit{}, "certain") }

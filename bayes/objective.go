@@ -17,6 +17,7 @@ type Objective struct {
 	mc    *sampler
 	out   moments
 	spare []float64
+	space []float64 // of Batch.check
 	// weights sums the weights of examples by their noise, of which there are terms.
 	weights float64
 	terms   int
@@ -52,6 +53,13 @@ func (m *Model) NewObjective(o Options) (*Objective, error) {
 	if _, ok := m.likelihood.(noisy); o.Beta > 0 && !ok {
 		return nil, fmt.Errorf("bayes: examples are weighed by their noise (beta %v) only where it differs, not with the likelihood %s", o.Beta, m.likelihood.Name())
 	}
+	if o.Mode == MonteCarlo {
+		for i := range m.network.steps {
+			if s := &m.network.steps[i]; s.kind == activationStep && s.act.jumps() {
+				return nil, fmt.Errorf("bayes: samples have no derivative where %s jumps: the mode montecarlo cannot train it, the mode exact can", s.act.Name())
+			}
+		}
+	}
 	if o.Tol == 0 {
 		o.Tol = trainingTol
 	}
@@ -85,7 +93,7 @@ func (o *Objective) run(grad, theta []float64, b *Batch, w Weights) (l Loss, err
 	if err := m.checkTheta(theta); err != nil {
 		return l, err
 	}
-	if err := b.check(m, true); err != nil {
+	if err := b.check(m, true, &o.space); err != nil {
 		return l, err
 	}
 	if w.Data < 1 || !(w.KL >= 0 && w.KL <= math.MaxFloat64) {

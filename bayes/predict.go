@@ -69,7 +69,7 @@ type Prediction struct {
 
 // Predict predicts the targets of the examples of b, whose Y it does not read.
 func (p *Predictor) Predict(b Batch) (*Prediction, error) {
-	if err := b.check(p.model, false); err != nil {
+	if err := b.check(p.model, false, new([]float64)); err != nil {
 		return nil, err
 	}
 	m := p.model

@@ -199,3 +199,27 @@ func evaluate(layers []Layer, x, theta []float64, p []Parameter, next *int) []fl
 	}
 	return x
 }
+
+// TestSplitSeries: with a fixed order the weights' part is cut off like the whole, so
+// that the input's is no less than nothing where the input is all but certain.
+func TestSplitSeries(t *testing.T) {
+	rng := rand.New(rand.NewPCG(11, 3))
+	m := mustModel(t, 3, Gaussian{1}, Prior{}, Linear{Out: 6}, Activation{activation.ReLU()}, Linear{Out: 1})
+	p, err := m.NewPredictor(randomTheta(rng, m), Options{Mode: Series, Order: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := randomBatch(rng, 40, 3, m.Likelihood(), "variances")
+	for i := range b.InputVariance.Data {
+		b.InputVariance.Data[i] = 1e-6
+	}
+	r, err := p.Predict(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, v := range r.Input.Data {
+		if v < 0 || v > 1e-3*r.Weight.Data[i] {
+			t.Errorf("row %d: the input's part is %v, the weights' %v", i, v, r.Weight.Data[i])
+		}
+	}
+}

@@ -61,7 +61,7 @@ func (p *pass) shareActivation(i int, in, out *state, whole *pass) {
 	}
 	for b := range p.used {
 		s := &p.pairs
-		s.begin(u, b, &whole.states[i], Options{Tol: p.opts.Tol})
+		s.begin(u, b, &whole.states[i], p.opts)
 		for j := range in.n {
 			if in.form == diagonal {
 				row(out.variance, b)[j] = s.share(e, j, j, row(in.variance, b)[j])
@@ -93,14 +93,18 @@ func (p *pairScratch) share(e *elementwise, i, j int, c float64) float64 {
 	if i == j && r == 1 {
 		return p.sd[i] * p.sd[i]
 	}
+	order, given := p.u.order, p.fixed > 0 && i != j
+	if given { // as for the whole, of which this is to be a part
+		order = min(order, p.fixed)
+	}
 	bound := math.Pow(math.Abs(r), pairOrder+1) * p.tailOf(len(kernel.Orders) - 1)[i] * p.tailOf(len(kernel.Orders) - 1)[j]
-	if bound > p.tol {
+	if bound > p.tol && !given {
 		pair := activation.Pair{Mu1: p.mu[i], Sigma1: p.sigma[i], Mu2: p.mu[j], Sigma2: p.sigma[j], Rho: r}
 		return p.integrate(e, pair, p.sd[i], p.sd[j])
 	}
 	p.bound = max(p.bound, bound)
 	sum := 0.
-	for k := p.u.order - 1; k >= 0; k-- {
+	for k := order - 1; k >= 0; k-- {
 		sum = r * (p.h[k*p.ld+i]*p.h[k*p.ld+j] + sum)
 	}
 	return p.sd[i] * p.sd[j] * sum

@@ -20,6 +20,9 @@ type elementwise struct {
 	smooth bool // see units_smooth.go
 }
 
+// jumps reports whether the activation is known to jump.
+func (e *elementwise) jumps() bool { return e.linear && e.pieces.Jumps() }
+
 func newElementwise(a activation.Activation) elementwise {
 	e := elementwise{Activation: a, acts: []activation.Activation{a}}
 	e.pieces, e.linear = activation.LinearPiecesOf(a)

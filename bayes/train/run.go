@@ -115,6 +115,9 @@ type part struct {
 }
 
 func newWorker(r *Run, c *Config) (*worker, error) {
+	if err := r.Model.Check(r.Data); err != nil {
+		return nil, fmt.Errorf("train: %w", err)
+	}
 	n := r.Data.X.Rows
 	order := permutation(c.Seed, math.MaxUint64, n)
 	held := int(c.Validation * float64(n))

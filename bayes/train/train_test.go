@@ -295,6 +295,9 @@ func TestRefuses(t *testing.T) {
 		"another's state":  func(r *Run) { r.From = &State{Theta: []float64{1}} },
 		"a later state":    func(r *Run) { r.From = newState(r.Model, &Config{Seed: 1}); r.From.Epoch = 2 },
 		"missing targets":  func(r *Run) { r.Data.Y = blas64.General{} },
+		"few targets":      func(r *Run) { r.Data.Y.Rows = 20 },
+		"no number":        func(r *Run) { r.Data.X.Data[5] = math.NaN() },
+		"few variances":    func(r *Run) { r.Data.InputVariance = rows(make([]float64, 20), 10) },
 		"the mode":         func(r *Run) { r.Objective.Mode = 99 },
 	} {
 		r := good()

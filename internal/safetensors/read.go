@@ -10,6 +10,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Read reads a file of at most limit bytes. Numbers that are not finite are read as
@@ -85,44 +86,36 @@ func (t *Tensor) decode(raw []byte, e *entry) {
 }
 
 // parseHeader returns the tensors' names, sorted, with their entries, and the
-// metadata. A name that is there twice is an error, which encoding/json alone would
-// not see.
+// metadata. It goes token by token: encoding/json alone would take the last of two
+// entries with one name, names in other cases, null for nothing and bytes that are no
+// text.
 func parseHeader(raw []byte) (*File, []entry, error) {
-	d := json.NewDecoder(bytes.NewReader(raw))
-	if err := delimiter(d, '{'); err != nil {
-		return nil, nil, err
+	if !utf8.Valid(raw) {
+		return nil, nil, errors.New("is not UTF-8")
 	}
-	f, found, seen := &File{}, map[string]entry{}, map[string]bool{}
-	for d.More() {
-		token, err := d.Token()
-		if err != nil {
-			return nil, nil, err
-		}
-		name := token.(string) // a key is one
-		if seen[name] {
-			return nil, nil, fmt.Errorf("the name %q is there twice", name)
-		}
-		seen[name] = true
+	d := json.NewDecoder(bytes.NewReader(raw))
+	f, found := &File{}, map[string]entry{}
+	err := object(d, func(name string) error {
 		if name == metadataKey {
-			if err := d.Decode(&f.Metadata); err != nil {
-				return nil, nil, fmt.Errorf("%s: %w", metadataKey, err)
+			f.Metadata = map[string]string{}
+			err := object(d, func(key string) (err error) {
+				f.Metadata[key], err = value[string](d)
+				return err
+			})
+			if err != nil {
+				return fmt.Errorf("%s: %w", metadataKey, err)
 			}
-			continue
+			return nil
 		}
-		var e entry
-		if err := d.Decode(&e); err != nil {
-			return nil, nil, fmt.Errorf("tensor %q: %w", name, err)
-		}
-		if e.size() == 0 {
-			return nil, nil, fmt.Errorf("tensor %q has the type %q; only F64 and F32 are read", name, e.Type)
-		}
-		if e.Shape == nil {
-			return nil, nil, fmt.Errorf("tensor %q has no shape", name)
+		e, err := parseEntry(d)
+		if err != nil {
+			return fmt.Errorf("tensor %q: %w", name, err)
 		}
 		found[name] = e
 		f.Tensors = append(f.Tensors, Tensor{Name: name})
-	}
-	if err := delimiter(d, '}'); err != nil {
+		return nil
+	})
+	if err != nil {
 		return nil, nil, err
 	}
 	if rest := strings.TrimRight(string(raw[d.InputOffset():]), " "); rest != "" {
@@ -134,6 +127,89 @@ func parseHeader(raw []byte) (*File, []entry, error) {
 		entries[i] = found[f.Tensors[i].Name]
 	}
 	return f, entries, nil
+}
+
+// parseEntry reads the description of a tensor: type, shape and place, and no more.
+func parseEntry(d *json.Decoder) (e entry, err error) {
+	fields := 0
+	err = object(d, func(name string) (err error) {
+		fields++
+		switch name {
+		case "dtype":
+			e.Type, err = value[string](d)
+		case "shape":
+			e.Shape, err = values[int](d)
+		case "data_offsets":
+			var ends []int64
+			if ends, err = values[int64](d); err == nil && len(ends) != 2 {
+				err = fmt.Errorf("data_offsets are %d numbers, not 2", len(ends))
+			}
+			copy(e.Offsets[:], ends)
+		default:
+			err = fmt.Errorf("there is an entry %q", name)
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return e, err
+	case fields != 3:
+		return e, errors.New("it must have dtype, shape and data_offsets")
+	case e.size() == 0:
+		return e, fmt.Errorf("it has the type %q; only F64 and F32 are read", e.Type)
+	}
+	return e, nil
+}
+
+// object reads an object: it calls each, which reads the value, for every name.
+func object(d *json.Decoder, each func(name string) error) error {
+	if err := delimiter(d, '{'); err != nil {
+		return err
+	}
+	seen := map[string]bool{}
+	for d.More() {
+		token, err := d.Token()
+		if err != nil {
+			return err
+		}
+		name := token.(string) // a key is one
+		if seen[name] {
+			return fmt.Errorf("the name %q is there twice", name)
+		}
+		seen[name] = true
+		if err := each(name); err != nil {
+			return err
+		}
+	}
+	return delimiter(d, '}')
+}
+
+// value reads a value that is not null.
+func value[T any](d *json.Decoder) (v T, err error) {
+	var p *T
+	if err := d.Decode(&p); err != nil {
+		return v, err
+	}
+	if p == nil {
+		return v, errors.New("null stands for a value")
+	}
+	return *p, nil
+}
+
+// values reads a list of values, none of which is null.
+func values[T any](d *json.Decoder) ([]T, error) {
+	list, err := value[[]*T](d)
+	if err != nil {
+		return nil, err
+	}
+	v := make([]T, len(list))
+	for i, p := range list {
+		if p == nil {
+			return nil, errors.New("null stands for a number")
+		}
+		v[i] = *p
+	}
+	return v, nil
 }
 
 func delimiter(d *json.Decoder, want json.Delim) error {
