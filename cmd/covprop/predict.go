@@ -201,20 +201,21 @@ type predictions struct {
 	Version  string       `json:"version"`
 	Target   string       `json:"target"`
 	Interval float64      `json:"interval,omitempty"`
-	Accuracy accuracyJSON `json:"accuracy"`
+	Accuracy accuracyJSON `json:"accuracy"` // of the moments of the network's outputs
+	Density  accuracyJSON `json:"density"`  // of the distribution
 	Columns  []string     `json:"columns"`
 	Rows     [][]*float64 `json:"rows"`
 	Class    []string     `json:"class,omitempty"`
 
-	encoder  *dataset.Encoder
-	accuracy covprop.Accuracy
-	parts    []covprop.Accuracy // of the examples
+	encoder           *dataset.Encoder
+	accuracy, density covprop.Accuracy
+	parts             [][2]covprop.Accuracy // of the examples
 }
 
 func newPredictions(x *examples, interval float64) *predictions {
 	t := &predictions{
 		Schema: 1, Version: covprop.Version, Target: x.file.Encoder.Target.Name, encoder: x.file.Encoder,
-		Rows: make([][]*float64, x.batch.X.Rows), parts: make([]covprop.Accuracy, x.batch.X.Rows),
+		Rows: make([][]*float64, x.batch.X.Rows), parts: make([][2]covprop.Accuracy, x.batch.X.Rows),
 	}
 	if classes := t.encoder.Target.Classes; classes != nil {
 		t.Class = make([]string, len(t.Rows))
@@ -232,7 +233,7 @@ func newPredictions(x *examples, interval float64) *predictions {
 func (t *predictions) fill(from int, r *bayes.Prediction) error {
 	target := &t.encoder.Target
 	for i := range r.Mean.Rows {
-		t.parts[from+i] = r.Accuracy
+		t.parts[from+i] = [2]covprop.Accuracy{r.Accuracy, r.Density}
 		if t.Class != nil {
 			best, p := 0, r.Probabilities(i)
 			for k := range p {

@@ -4,14 +4,20 @@ import (
 	"encoding/csv"
 	"io"
 	"strconv"
+
+	"github.com/covprop/covprop"
 )
 
 // finish joins the accuracies of the examples.
 func (t *predictions) finish() {
-	for _, a := range t.parts {
-		t.accuracy = t.accuracy.And(a)
+	for i := range t.parts {
+		t.accuracy, t.density = t.accuracy.And(t.parts[i][0]), t.density.And(t.parts[i][1])
 	}
-	t.Accuracy = accuracyJSON{Status: t.accuracy.Status.String(), Reason: t.accuracy.Reason, Bound: known(t.accuracy.Bound), Nodes: []nodeJSON{}}
+	t.Accuracy, t.Density = newAccuracyJSON(t.accuracy), newAccuracyJSON(t.density)
+}
+
+func newAccuracyJSON(a covprop.Accuracy) accuracyJSON {
+	return accuracyJSON{Status: a.Status.String(), Reason: a.Reason, Bound: known(a.Bound), Nodes: []nodeJSON{}}
 }
 
 // writeCSV writes a header and a row for every example; what is not known is empty.
@@ -47,7 +53,8 @@ func (t *predictions) writeCSV(w io.Writer) error {
 // text shows the first rows, or where they were written.
 func (t *predictions) text(file string) []byte {
 	var p page
-	p.linef("%s, %d rows; moments of the outputs: %s", show(t.Target), len(t.Rows), describe(t.accuracy))
+	p.linef("%s, %d rows", show(t.Target), len(t.Rows))
+	p.linef("moments of the network's outputs: %s; distribution: %s", describe(t.accuracy), describe(t.density))
 	if t.Class == nil {
 		p.linef("lower to upper: %g%% of the probability; std² = noise² + weights² + input²", 100*t.Interval)
 	}

@@ -178,6 +178,7 @@ type predictions2 struct {
 	Target   string       `json:"target"`
 	Interval float64      `json:"interval"`
 	Accuracy accuracyJSON `json:"accuracy"`
+	Density  accuracyJSON `json:"density"`
 	Columns  []string     `json:"columns"`
 	Rows     [][]float64  `json:"rows"`
 	Class    []string     `json:"class"`
@@ -353,7 +354,7 @@ func TestPredictErrors(t *testing.T) {
 			t.Errorf("%v: status %d, stderr %s; want %d and %q", c.args, status, stderr, c.status, c.want)
 		}
 	}
-	if out := mustExecute(t, "predict", model, file(t, "x.csv", "area,the colour\n,red\n"), "--impute", "mean"); !strings.Contains(out, "price, 1 rows") {
+	if out := mustExecute(t, "predict", model, file(t, "x.csv", "area,the colour\n,red\n"), "--impute", "mean"); !strings.Contains(out, "price, 1 rows\n") {
 		t.Errorf("imputed: %s", out)
 	}
 	path := filepath.Join(t.TempDir(), "p.csv")
