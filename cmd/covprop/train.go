@@ -26,7 +26,8 @@ type trainCmd struct {
 	Rate        float64    `default:"0.01" placeholder:"R" help:"The largest learning rate (default: ${default})."`
 	Prior       string     `default:"4" placeholder:"V" help:"Variance of the weights' prior, for inputs and targets of variance 1, or empirical (default: ${default})."`
 	Beta        float64    `default:"0.5" placeholder:"B" help:"Weigh examples by their noise variance to this power, from 0 to 1 (gaussian; default: ${default})."`
-	Mode        string     `enum:"exact,dvi,diagonal,montecarlo" default:"exact" placeholder:"MODE" help:"How moments are computed in training: exact, dvi (Wu et al. 2019), diagonal or montecarlo (default: ${default})."`
+	Mode        string     `enum:"exact,series,dvi,diagonal,montecarlo" default:"exact" placeholder:"MODE" help:"How moments are computed in training: exact, series (cut off at --order), dvi (Wu et al. 2019, for relu), diagonal or montecarlo (default: ${default})."`
+	Order       int        `default:"0" placeholder:"K" help:"Terms of the covariance series, for --mode series."`
 	Validation  float64    `default:"0" placeholder:"F" help:"Fraction of the examples to hold out, to choose the epoch and to stop early (default: ${default})."`
 	Patience    int        `default:"100" placeholder:"N" help:"With --validation: stop after so many epochs without a better one (default: ${default})."`
 	Impute      string     `enum:"no,mean" default:"no" placeholder:"HOW" help:"Missing values: no (refuse them) or mean (default: ${default})."`
@@ -59,6 +60,10 @@ func (c *trainCmd) check() error {
 		return usagef("--members must be from 1 to 1000, not %d", c.Members)
 	case c.Batch < 0 || c.Epochs < 0 || c.Threads < 0 || c.Patience < 1:
 		return usagef("--batch, --epochs and --threads must not be negative, and --patience at least 1")
+	case c.Mode == "series" && (c.Order < 1 || c.Order > bayes.MaxOrder):
+		return usagef("--mode series needs an --order from 1 to %d, not %d", bayes.MaxOrder, c.Order)
+	case c.Mode != "series" && c.Order != 0:
+		return usagef("--order has no meaning for the mode %s: it is that of the mode series", c.Mode)
 	case !(c.Rate > 0 && c.Rate <= 1):
 		return usagef("--rate must lie above 0 and be 1 at most, not %v", c.Rate)
 	case !(c.Beta >= 0 && c.Beta <= 1):
@@ -211,7 +216,7 @@ func (c *trainCmd) config(model *bayes.Model, rows int) train.Config {
 		panic(err) // kong has checked it
 	}
 	config := train.Config{
-		Objective: bayes.Options{Mode: mode}, Batch: c.Batch, Epochs: c.Epochs, Rate: c.Rate,
+		Objective: bayes.Options{Mode: mode, Order: c.Order}, Batch: c.Batch, Epochs: c.Epochs, Rate: c.Rate,
 		Validation: c.Validation, Patience: c.Patience, Seed: c.Seed,
 	}
 	if _, ok := model.Likelihood().(bayes.HeteroscedasticGaussian); ok {
