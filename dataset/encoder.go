@@ -53,6 +53,13 @@ type EncoderOptions struct {
 	Exclude     []string // columns that are not for the network
 }
 
+// The errors that options avoid: Impute, Exclude and Classes.
+var (
+	ErrMissing   = errors.New("missing values are refused unless they are to be imputed")
+	ErrUnusable  = errors.New("exclude it")
+	ErrNotNumber = errors.New("texts can be predicted as classes")
+)
+
 // maxCategories bounds the categories of a feature and the classes of a target:
 // more are names of the examples, or numbers.
 const maxCategories = 1000
@@ -133,7 +140,7 @@ func newTarget(c *Column, classes bool) (Target, error) {
 		return target, nil
 	}
 	if c.Numbers == nil {
-		return target, fmt.Errorf("the target %w; texts can be predicted as classes", c.notNumber())
+		return target, fmt.Errorf("the target %w; %w", c.notNumber(), ErrNotNumber)
 	}
 	var err error
 	if target.Mean, target.Std, err = c.moments(); err != nil {
@@ -149,7 +156,7 @@ func newTarget(c *Column, classes bool) (Target, error) {
 func newFeature(c *Column, rows int, categorical, impute bool) (f Feature, varies bool, err error) {
 	f.Name = c.Name
 	if c.Unusable != "" {
-		return f, false, fmt.Errorf("the column %q cannot be used: %s; exclude it", c.Name, c.Unusable)
+		return f, false, fmt.Errorf("the column %q cannot be used: %s; %w", c.Name, c.Unusable, ErrUnusable)
 	}
 	known := 0
 	for i := range rows {
@@ -170,13 +177,13 @@ func newFeature(c *Column, rows int, categorical, impute bool) (f Feature, varie
 		return f, f.Std > 0, nil
 	}
 	if f.Categories, f.Frequencies, err = c.categories(); err != nil {
-		return f, false, fmt.Errorf("the column %w; exclude it if it names the examples", err)
+		return f, false, fmt.Errorf("the column %w; %w if it names the examples", err, ErrUnusable)
 	}
 	return f, len(f.Categories) > 1, nil
 }
 
 func missingError(c *Column, i int) error {
-	return fmt.Errorf("the column %q has no value in row %d; missing values are refused unless they are to be imputed", c.Name, i+1)
+	return fmt.Errorf("the column %q has no value in row %d; %w", c.Name, i+1, ErrMissing)
 }
 
 // moments returns mean and standard deviation, which is 0 for a constant, of the

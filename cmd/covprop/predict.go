@@ -50,11 +50,7 @@ func (f *tableFlags) read() (*examples, error) {
 	encoder := x.file.Encoder
 	encoder.Impute = encoder.Impute || f.Impute == "mean"
 	if x.batch.X, err = encoder.Inputs(x.table); err != nil {
-		hint := ""
-		if strings.Contains(err.Error(), "imputed") {
-			hint = " (--impute mean)"
-		}
-		return nil, fmt.Errorf("%s: %w%s", f.Data, err, hint)
+		return nil, fmt.Errorf("%s: %w%s", f.Data, err, hint(err))
 	}
 	if len(f.InputStd) > 0 {
 		std, err := f.inputStd()

@@ -1,9 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
-	"strings"
 	"time"
 
 	"github.com/covprop/covprop"
@@ -44,6 +44,7 @@ type trainCmd struct {
 func (c *trainCmd) Help() string {
 	return `Trains networks with Gaussian weights by deterministic variational inference: moments, with full covariance, ` +
 		`instead of samples. Columns of texts become one number for every category, others are standardised; both travel inside the model. ` +
+		`Missing are the values that are empty, NA, N/A, NaN, null, none or ?. ` +
 		`Ctrl-C keeps what was reached in FILE.cpb.checkpoint, and so does every minute; --resume continues from there to the same result.
 
 Then: covprop evaluate, predict, export.`
@@ -150,7 +151,7 @@ func (c *trainCmd) prepare(e *env) (*modelfile.File, bayes.Batch, error) {
 		data.Y, err = encoder.Targets(table)
 	}
 	if err != nil {
-		return nil, data, fmt.Errorf("%s: %w%s", c.Data, err, c.hint(err))
+		return nil, data, fmt.Errorf("%s: %w%s", c.Data, err, hint(err))
 	}
 	if len(encoder.Constant) > 0 {
 		fmt.Fprintf(e.stderr, "covprop: left out, because they do not vary: the columns %s\n", plain(quoteList(encoder.Constant)))
@@ -169,14 +170,14 @@ func (c *trainCmd) prepare(e *env) (*modelfile.File, bayes.Batch, error) {
 	return f, data, c.checkMemory(model)
 }
 
-// hint names the flags that may help.
-func (c *trainCmd) hint(err error) string {
-	switch s := err.Error(); {
-	case strings.Contains(s, "imputed"):
+// hint names the flag that avoids an error.
+func hint(err error) string {
+	switch {
+	case errors.Is(err, dataset.ErrMissing):
 		return " (--impute mean)"
-	case strings.Contains(s, "predicted as classes"):
+	case errors.Is(err, dataset.ErrNotNumber):
 		return " (--likelihood classify)"
-	case strings.Contains(s, "exclude it"):
+	case errors.Is(err, dataset.ErrUnusable):
 		return " (--exclude)"
 	}
 	return ""
