@@ -79,7 +79,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		kong.Exit(func(int) { helped = true }), // kong exits after printing help only
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 	)
-	k, err := parser.Parse(args)
+	k, err := parser.Parse(joinNegative(args))
 	if err == nil {
 		err = cpu.Err()
 	}
@@ -90,6 +90,22 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return report(stderr, commandOf(args), usageError{err})
 	}
 	return report(stderr, commandOf(args), k.Run(&env{ctx: ctx, stdout: stdout, stderr: stderr}))
+}
+
+// joinNegative writes "--flag -1" as "--flag=-1", since the parser would take the
+// number for a flag. There are no flags that are called by a digit.
+func joinNegative(args []string) []string {
+	var joined []string
+	for _, a := range args {
+		last := len(joined) - 1
+		if len(a) > 1 && a[0] == '-' && strings.ContainsRune("0123456789.", rune(a[1])) &&
+			last >= 0 && strings.HasPrefix(joined[last], "--") && !strings.Contains(joined[last], "=") {
+			joined[last] += "=" + a
+			continue
+		}
+		joined = append(joined, a)
+	}
+	return joined
 }
 
 // report prints err as one line and returns its exit status.
