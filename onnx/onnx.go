@@ -16,6 +16,8 @@
 // outside the model's folder is refused, and what is wrong is returned as a
 // *covprop.ModelError that names file, node and operator. What the package
 // does not support it refuses; it leaves nothing out silently.
+//
+// [Write] writes networks of plain layers as models, for any runtime.
 package onnx
 
 import (
