@@ -69,9 +69,11 @@ func Digest(b bayes.Batch) string {
 	h := sha256.New()
 	for _, m := range []blas64.General{b.X, b.Y} {
 		for i := range m.Rows {
+			var row []byte
 			for _, x := range m.Data[i*m.Stride:][:m.Cols] {
-				_ = binary.Write(h, binary.LittleEndian, x) // a hash takes all
+				row = binary.LittleEndian.AppendUint64(row, math.Float64bits(x))
 			}
+			h.Write(row) // a hash takes all
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil))

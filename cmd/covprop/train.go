@@ -17,7 +17,7 @@ import (
 type trainCmd struct {
 	Data        string     `arg:"" help:"The examples: a .csv or .tsv file with a header, a .parquet file, or a .npy matrix, whose columns are named 0, 1 and so on."`
 	Target      string     `required:"" placeholder:"NAME" help:"The column to predict."`
-	Hidden      []int      `default:"50" placeholder:"N,..." help:"Units of the hidden layers (default: ${default})."`
+	Hidden      []int      `default:"50" placeholder:"N" help:"Units of the hidden layers (default: ${default})."`
 	Activation  string     `default:"relu" placeholder:"NAME" help:"Of the hidden layers: relu, gelu, tanh, silu, heaviside and others (default: ${default})."`
 	Likelihood  string     `enum:"gaussian,homoscedastic,student,classify" default:"gaussian" placeholder:"KIND" help:"gaussian (each example has a noise of its own), homoscedastic (all have the same), student (the same, with heavy tails) or classify (default: ${default})."`
 	Members     int        `default:"5" placeholder:"N" help:"Networks, from different beginnings, whose predictions are mixed (default: ${default})."`
@@ -31,8 +31,8 @@ type trainCmd struct {
 	Validation  float64    `default:"0" placeholder:"F" help:"Fraction of the examples to hold out, to choose the epoch and to stop early (default: ${default})."`
 	Patience    int        `default:"100" placeholder:"N" help:"With --validation: stop after so many epochs without a better one (default: ${default})."`
 	Impute      string     `enum:"no,mean" default:"no" placeholder:"HOW" help:"Missing values: no (refuse them) or mean (default: ${default})."`
-	Categorical []string   `placeholder:"NAME,..." help:"Columns of numbers that stand for categories."`
-	Exclude     []string   `placeholder:"NAME,..." help:"Columns to leave out, such as names of the examples."`
+	Categorical []string   `placeholder:"NAME" help:"Columns of numbers that stand for categories."`
+	Exclude     []string   `placeholder:"NAME" help:"Columns to leave out, such as names of the examples."`
 	Seed        uint64     `default:"1" placeholder:"S" help:"Seed of all that is random (default: ${default})."`
 	Threads     int        `default:"0" placeholder:"N" help:"Members trained at a time (default: one a processor)."`
 	Resume      bool       `help:"Continue a training that was interrupted, from the checkpoint beside the model."`
