@@ -218,7 +218,7 @@ func (b *Batch) moments(i int) bool {
 	b.Mean[i] = b.value[i] + b.mean[i]
 	b.Gain[i] = h1 / b.Sigma[i]
 	b.Variance[i], b.Deviation[i] = v, math.Sqrt(v)
-	if v == 0 && h1 == 0 { // a constant
+	if v == 0 && h1 == 0 && !b.isFar(i) { // a constant
 		b.inverse[i], b.H[i] = 0, 0
 		return finite(b.Mean[i])
 	}
@@ -239,9 +239,12 @@ func (b *Batch) moments(i int) bool {
 // isFar reports whether unit i is constant but for one tail d_1 (y)_+, so far out
 // that E T is nothing beside the standard deviation.
 func (b *Batch) isFar(i int) bool {
-	d, e := &b.tail[0].d, &b.tail[1].d
-	return b.tail[0].a[i] > 30 && b.slope[i] == 0 && d[0][i] == 0 && d[1][i] != 0 && e[0][i] == 0 && e[1][i] == 0
+	d, e, a := &b.tail[0].d, &b.tail[1].d, b.tail[0].a[i]
+	return a > 30 && a <= bendReach && b.slope[i] == 0 && d[0][i] == 0 && d[1][i] != 0 && e[0][i] == 0 && e[1][i] == 0
 }
+
+// bendReach is how far out kernel.Bends knows a tail; units beyond are constant.
+const bendReach = 50
 
 // far computes the moments of such a unit whose variance, or phi(a) itself, is
 // denormal or 0: by the root of phi,
@@ -249,7 +252,7 @@ func (b *Batch) isFar(i int) bool {
 //	sd = d_1 sqrt(phi J_2),   E T = d_1 phi J_1,   h_1 = sign d_1 phi J_0,
 //
 // with the J_m of phi = 1. The variance is rounded as a denormal number is, and
-// Deviation is its root.
+// Deviation is its root; H is over the exact one.
 func (b *Batch) far(i int) {
 	l := &b.tail[0]
 	a, d := l.a[i], l.d[1][i]

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/covprop/covprop"
 	"github.com/covprop/covprop/internal/cpu"
 	"github.com/covprop/covprop/internal/kernel"
 )
@@ -216,6 +217,33 @@ func TestMarginalsFar(t *testing.T) {
 					near(b.H[(k-1)*b.Stride+i], want, fmt.Sprint("coefficient ", k), a)
 				}
 			}
+		}
+	}
+}
+
+// TestMarginalsFarScaled: where phi is 0 but a large scale makes the variance a normal
+// number, by values of mpmath with 40 digits, for sigma = 2^500. What cannot be had
+// from phi, because a second knot is there, says so.
+func TestMarginalsFarScaled(t *testing.T) {
+	var b Batch
+	for a, want := range map[float64]float64{
+		38.4: 9.5619099423012729479e-25, 38.5: 2.0290977225081451587e-26, 39: 7.5176181981593308022e-35,
+		45: 1.7695030137090318092e-144, 50: 9.2444887153063845993e-248,
+	} {
+		const sigma = 0x1p500
+		if done := MarginalsTo([]Activation{ReLU()}, b.of([]float64{-a * sigma}, []float64{sigma}, 8)); done != 1 {
+			t.Fatalf("a = %v: done %b", a, done)
+		}
+		wantNear(t, b.Variance[0], want, want, 1e-13, "the variance at a = %v", a) // as in TestMarginalsFar
+		var h [3]float64
+		if v, acc := Marginal(Clip(0, 0x1p510), h[:], -a*sigma, sigma, 1e-9); acc.Status != covprop.Approximate {
+			t.Errorf("a = %v: with a second knot the variance is %v, %v", a, v, acc)
+		}
+	}
+	var h [3]float64
+	for _, a := range []float64{10, 37, 38, 39, 45} { // with sigma = 1 nothing is lost
+		if _, acc := Marginal(Clip(0, 5), h[:], -a, 1, 1e-9); acc.Status != covprop.Exact {
+			t.Errorf("a = %v: %v", a, acc)
 		}
 	}
 }

@@ -104,7 +104,38 @@ func (g piecewise) marginal(h []float64, mu, sigma, _ float64) (variance float64
 	}
 	s := g.split(mu, sigma, true)
 	s.coefficients(h)
+	if s.lost() {
+		acc = covprop.ApproximatedBy(1, "a tail more than 37.5 standard deviations away: its density is denormal")
+	}
 	return s.variance(), acc
+}
+
+// denormalTail is where phi(a) is denormal.
+const denormalTail = 37.5
+
+// lost reports whether the variance is that of far tails alone, and a normal number
+// although phi at their knots is none, so that it has no digits.
+func (s *split) lost() bool {
+	if !s.faint || s.base[1] != 0 || s.base[2] != 0 || s.segmented && s.segment.a < denormalTail {
+		return false
+	}
+	for i := range s.n {
+		if s.tails[i].a < denormalTail {
+			return false
+		}
+	}
+	return true
+}
+
+// isFaint reports whether the variance of a tail with denormal phi is a normal number:
+// far out it is
+//
+//	Var = 2 d_1^2 phi(a)/a^3 for a kink,   d_0^2 phi(a)/a for a jump.
+func isFaint(a float64, d [3]float64) bool {
+	const normal = -708 // log of the least normal number
+	kink := 2*math.Log(math.Abs(d[1])) + math.Log(2/(a*a*a))
+	jump := 2*math.Log(math.Abs(d[0])) - math.Log(a)
+	return a > denormalTail && max(kink, jump)-0.5*a*a-0.92 > normal
 }
 
 // point writes the coefficients at sigma = 0.
@@ -123,6 +154,7 @@ type split struct {
 	tails     [2]tail
 	segmented bool
 	segment   segment
+	faint     bool // a tail is faint
 }
 
 // split splits g around mu. If cluster is set, two knots closer than sigma are
@@ -169,6 +201,7 @@ func (s *split) cluster(k *knots, i int, mu, sigma float64) {
 		d, e = mirror(d), mirror(e)
 	}
 	a := sign * (k.at[near] - mu) / sigma
+	s.faint = s.faint || isFaint(a, d)
 	if a > farthestTail {
 		return
 	}
@@ -179,6 +212,7 @@ func (s *split) cluster(k *knots, i int, mu, sigma float64) {
 }
 
 func (s *split) add(sign, a float64, d [3]float64) {
+	s.faint = s.faint || a > denormalTail && isFaint(a, d)
 	if a <= farthestTail {
 		s.tails[s.n] = newTail(sign, a, d)
 		s.n++

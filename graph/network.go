@@ -50,8 +50,8 @@ type graph struct {
 // certified adaptive series, all covariances, all processors, no memory limit.
 type Options struct {
 	// Tol is the error allowed in each covariance of an activation, relative
-	// to the product of the two standard deviations. Zero means
-	// layer.DefaultTol, and 2^-23 with a Precision of 32.
+	// to the product of the two standard deviations, or 2.2e-308 if that is
+	// more: smaller covariances are 0. Zero means layer.DefaultTol, and 2^-23 with a Precision of 32.
 	Tol float64
 	// Order, if positive, cuts the series off after that many terms instead;
 	// the variances stay exact. Tol is not used then.

@@ -12,7 +12,8 @@ import (
 // of its inputs. A variance that is negative by no more than rounding is zero
 // (one that rounding made positive cannot be told from a true one); one that is
 // more negative comes of an input covariance that is positive semidefinite only
-// within its tolerance, and makes the node approximate.
+// within its tolerance, and makes the node approximate; and so does one so small that
+// covariances it is made of may have been flushed to 0.
 func (r *run) settle(d *node, rule layer.Linear, y *live, before []float64) (acc covprop.Accuracy, err error) {
 	var scale []float64
 	for i, m := range y.mean {
@@ -27,6 +28,9 @@ func (r *run) settle(d *node, rule layer.Linear, y *live, before []float64) (acc
 		v := y.cov.variance(i)
 		if math.IsNaN(v) || math.IsInf(v, 0) {
 			return acc, fmt.Errorf("the variance of element %d is %v: the values overflow %s", i, v, r.precision())
+		}
+		if v > 0 && v < smallest64 && !y.cov.m.is32() {
+			acc = acc.Worse(covprop.ApproximatedBy(1, "variances too small for float64: covariances below 2e-308 are taken as 0"))
 		}
 		if v >= 0 {
 			continue

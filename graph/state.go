@@ -47,7 +47,12 @@ func (b *block) variancesTo(v []float64) {
 	}
 }
 
-// ordinary reports whether all variances are finite and none is negative.
+// smallest64 is the least variance beside which what is flushed to 0, covariances
+// below 2^-1022, is nothing, for up to 2^30 of them.
+const smallest64 = 0x1p-960
+
+// ordinary reports whether all variances are finite, none is negative, and none so
+// small that its covariances may have been flushed to 0.
 func (b *block) ordinary() bool {
 	v, step := b.v, 1
 	if !b.diagonal {
@@ -57,7 +62,7 @@ func (b *block) ordinary() bool {
 		return false // not known
 	}
 	for i := range b.n {
-		if x := v[i*step]; !(x >= 0 && x <= math.MaxFloat64) {
+		if x := v[i*step]; !(x >= smallest64 && x <= math.MaxFloat64 || x == 0) {
 			return false
 		}
 	}
