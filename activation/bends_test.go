@@ -17,11 +17,14 @@ import (
 // bendsOf returns units with the activations acts, one for all or one each, and
 // their output standard deviations.
 func bendsOf(acts []Activation, mu, sigma []float64) (*kernel.Bends, []float64) {
-	var h [1]float64
+	var batch Batch
 	sd := make([]float64, len(mu))
 	for i := range mu {
-		v, _ := Marginal(acts[i%len(acts)], h[:], mu[i], sigma[i], 0)
-		sd[i] = math.Sqrt(v)
+		if MarginalsTo(acts[i%len(acts):][:1], batch.of(mu[i:i+1], sigma[i:i+1], 1)) != 1 {
+			var h [1]float64
+			batch.Variance[0], _ = Marginal(acts[i%len(acts)], h[:], mu[i], sigma[i], 0)
+		}
+		sd[i] = math.Sqrt(batch.Variance[0])
 	}
 	b := new(kernel.Bends)
 	BendsTo(b, acts, mu, sigma, sd)
@@ -74,6 +77,19 @@ var testBends = []struct {
 // error must be within the bound, and the bound below 1e-13 where no tail is
 // far, where 2e-11 is what (1-r) J_0 may cost. With standard deviations of
 // 2^500 nothing is denormal that far tails are relative to.
+// bendDeviation returns the standard deviation of l X for X < 0 and r X above, X ~ N(a,
+// 1), from those of the positive and the negative part,
+//
+//	Var = (r s_+)^2 + (l s_-)^2 + 2 r l E[X_+] E[X_-],
+//
+// X_- = max(0, -X). The last term matters near 0 only, where the means do not cancel.
+func bendDeviation(l, r, a, positive, negative float64) float64 {
+	cdf := 0.5 * math.Erfc(-a/math.Sqrt2)
+	above := math.Exp(-0.5*a*a)/math.Sqrt(2*math.Pi) + a*cdf
+	sides := math.Hypot(r*positive, l*negative) // whose squares may be denormal
+	return sides * math.Sqrt(1+2*r*l*max(0, above)/sides*max(0, above-a)/sides)
+}
+
 func TestBendsGolden(t *testing.T) {
 	checkSum(t, "testdata/", "bend_pairs.csv")
 	const sigma = 0x1p500
@@ -86,6 +102,9 @@ func TestBendsGolden(t *testing.T) {
 				s1p, s1m, s2p, s2m := x[4], x[5], x[6], x[7]
 				for _, f := range testBends {
 					u, sd1 := bendsOf([]Activation{f.act}, []float64{mu1}, []float64{sigma})
+					if want := bendDeviation(f.l, f.r, x[0], s1p, s1m); math.Abs(sd1[0]/sigma-want) > 1e-13*want {
+						t.Errorf("line %d: %s: standard deviation %v, want %v", line, f.act.Name(), sd1[0]/sigma, want)
+					}
 					for _, g := range testBends {
 						v, sd2 := bendsOf([]Activation{g.act}, []float64{mu2}, []float64{sigma})
 						// The share of either side of 0 in the deviation.
