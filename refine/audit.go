@@ -89,7 +89,8 @@ type Audit struct {
 // Propagate implements covprop.Propagator: the Propagator's result with its
 // Audit. A network is asked for its gain, too, where that costs little, and its
 // nodes are audited one by one if the verdict is a closure error. A function that
-// overflows at a sample makes the audit inconclusive.
+// overflows at a sample makes the audit inconclusive. If ctx ends during the audit,
+// the result is returned with the error, with an audit that says so.
 func (a Audit) Propagate(ctx context.Context, in covprop.Gaussian) (covprop.Result, error) {
 	if a.Propagator == nil {
 		return covprop.Result{}, errors.New("audit: there is nothing to audit")
@@ -100,7 +101,7 @@ func (a Audit) Propagate(ctx context.Context, in covprop.Gaussian) (covprop.Resu
 		if err != nil {
 			return covprop.Result{}, err
 		}
-		res.Audit, err = a.Check(ctx, in, &res)
+		res.Audit, err = a.checkOr(ctx, in, &res)
 		return res, err
 	}
 	var trace trace
@@ -108,14 +109,24 @@ func (a Audit) Propagate(ctx context.Context, in covprop.Gaussian) (covprop.Resu
 	if err != nil {
 		return covprop.Result{}, err
 	}
-	if res.Audit, err = a.Check(ctx, in, &res); err != nil {
-		return covprop.Result{}, err
+	if res.Audit, err = a.checkOr(ctx, in, &res); err != nil {
+		trace.forget(net, &res)
+		return res, err
 	}
 	if res.Audit.Verdict == covprop.ClosureError {
 		err = a.nodes(ctx, net, in, &trace, res.Audit)
 	}
 	trace.forget(net, &res)
 	return res, err
+}
+
+// checkOr is Check; where ctx ends it returns an audit that says so, with the error.
+func (a *Audit) checkOr(ctx context.Context, in covprop.Gaussian, res *covprop.Result) (*covprop.Audit, error) {
+	audit, err := a.Check(ctx, in, res)
+	if err != nil && ctx.Err() != nil {
+		audit = a.unsampled(res, "interrupted")
+	}
+	return audit, err
 }
 
 // Check audits a result for the input in.
@@ -133,7 +144,7 @@ func (a Audit) Check(ctx context.Context, in covprop.Gaussian, res *covprop.Resu
 	}
 	most := a.mostPoints(in)
 	if most < 2 {
-		return a.unsampled(res, "no samples, which would cost more than half the propagation; ask for some (Samples, --audit)"), nil
+		return a.unsampled(res, "no samples, which would cost more than half the propagation; ask for a number of samples to have it audited all the same"), nil
 	}
 	if s.Certain() {
 		most = 2

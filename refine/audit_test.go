@@ -377,3 +377,21 @@ func affine(t *testing.T, out, in int) *graph.Network {
 	}
 	return net
 }
+
+// TestAuditInterrupted: the moments are returned although their audit was ended.
+func TestAuditInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	f := function{1, 1, func(dst, x []float64) {
+		cancel() // at the first sample
+		dst[0] = x[0]
+	}}
+	p := fixed{f, []float64{0.5}, []float64{2}}
+	res, err := (Audit{Propagator: p, Samples: 1 << 20, Threads: 1}).Propagate(ctx, standard(1))
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if res.Audit == nil || res.Audit.Verdict != covprop.Inconclusive || res.Audit.Reason != "interrupted" || res.Mean[0] != 0.5 || res.Cov.At(0, 0) != 4 {
+		t.Errorf("got %+v", res)
+	}
+}

@@ -248,14 +248,14 @@ func formatScale(s float64) string { return strconv.FormatFloat(s, 'g', -1, 64) 
 
 // write draws the plot, writes the file and prints the comparison.
 func (c *compareCmd) write(e *env, done []comparison) error {
-	if c.Plot != "" {
-		if err := c.plot(e, done); err != nil {
-			return err
-		}
-	}
 	partial := ""
 	if e.ctx.Err() != nil {
 		partial = c.partial(done)
+	}
+	if c.Plot != "" {
+		if err := c.plot(e, done, partial != ""); err != nil {
+			return err
+		}
 	}
 	full := c.json(done, partial != "")
 	if c.Output != "" {

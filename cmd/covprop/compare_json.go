@@ -1,9 +1,12 @@
 package main
 
+import "github.com/covprop/covprop"
+
 // compareJSON is what compare writes. With --scales, Methods is empty and
 // Scales has an element for each scale.
 type compareJSON struct {
 	Schema  int         `json:"schema"`
+	Version string      `json:"version"`
 	Model   string      `json:"model"`
 	Truth   truthJSON   `json:"truth"`
 	Methods []trialJSON `json:"methods"`
@@ -13,11 +16,21 @@ type compareJSON struct {
 
 // truthJSON is the truth; it is Partial if it was interrupted after Samples.
 type truthJSON struct {
-	Method  string `json:"method"`
-	Sampler string `json:"sampler"`
-	Samples int    `json:"samples"`
-	Seed    uint64 `json:"seed"`
-	Partial bool   `json:"partial,omitempty"`
+	Method  string       `json:"method"`
+	Sampler string       `json:"sampler"`
+	Samples int          `json:"samples"`
+	Seed    uint64       `json:"seed"`
+	Outputs []outputJSON `json:"outputs"`
+	Partial bool         `json:"partial,omitempty"`
+}
+
+// set adds what is known of the truth.
+func (t *truthJSON) set(d *comparison, samples int) {
+	t.Samples, t.Partial = d.samples(samples)
+	t.Outputs = []outputJSON{}
+	if d.err == nil {
+		t.Outputs = newOutputsJSON(&d.truth, false) // as for the methods
+	}
 }
 
 // scaleJSON is the comparison at one scale; Error says why it has no methods.
@@ -50,15 +63,15 @@ type scoredJSON struct {
 }
 
 func (c *compareCmd) json(done []comparison, partial bool) *compareJSON {
-	truth := truthJSON{Method: monteCarlo, Sampler: c.Sampler, Samples: c.truthSamples(), Seed: c.Seed}
-	r := &compareJSON{Schema: 1, Model: c.Model, Truth: truth, Methods: []trialJSON{}, Partial: partial}
+	truth := truthJSON{Method: monteCarlo, Sampler: c.Sampler, Samples: c.truthSamples(), Seed: c.Seed, Outputs: []outputJSON{}}
+	r := &compareJSON{Schema: 1, Version: covprop.Version, Model: c.Model, Truth: truth, Methods: []trialJSON{}, Partial: partial}
 	if len(c.Scales) == 0 {
-		r.Truth.Samples, r.Truth.Partial = done[0].samples(c.truthSamples())
+		r.Truth.set(&done[0], c.truthSamples())
 		r.Methods = trialsJSON(done[0].trials)
 		return r
 	}
 	for _, d := range done {
-		truth.Samples, truth.Partial = d.samples(c.truthSamples())
+		truth.set(&d, c.truthSamples())
 		s := scaleJSON{Scale: d.scale, Truth: truth, Methods: trialsJSON(d.trials)}
 		if d.err != nil {
 			s.Error = d.err.Error()

@@ -12,13 +12,16 @@ import (
 // plot draws the error of every method against the time it took, both on
 // logarithmic axes, one point a scale. What has no place there is named on
 // standard error.
-func (c *compareCmd) plot(e *env, done []comparison) error {
+func (c *compareCmd) plot(e *env, done []comparison, partial bool) error {
 	chart := pictures.Chart{
 		Title:  "Error against time, " + filepath.Base(c.Model),
 		XLabel: "time in seconds",
 		YLabel: "error of mean or covariance",
 		LogX:   true, LogY: true, Points: true,
 		Caption: c.caption(done),
+	}
+	if partial {
+		chart.Title += " (partial: interrupted)"
 	}
 	for _, method := range c.Methods {
 		line := pictures.Line{Name: method}

@@ -20,13 +20,18 @@ import (
 func TestCompareScales(t *testing.T) {
 	base := []string{power, "--mean", "0.1", "--samples", "50", "--truth-samples", "200", "--seed", "3"}
 	r := compareJSONOf(t, append(base, "--std", "0.01", "--scales", "0.5,1,8")...)
-	if len(r.Methods) != 0 || len(r.Scales) != 3 || r.Truth != (wantTruth{"montecarlo", "random", 200, 3, false}) || r.Partial {
+	if len(r.Methods) != 0 || len(r.Scales) != 3 || r.Truth.truthHead != (truthHead{"montecarlo", "random", 200, 3, false}) || r.Partial {
 		t.Fatalf("got %+v", r)
 	}
 	for i, std := range []string{"0.005", "0.01", "0.08"} {
 		got := r.Scales[i]
-		if want := []float64{0.5, 1, 8}[i]; got.Scale != want || got.Truth != r.Truth {
+		if want := []float64{0.5, 1, 8}[i]; got.Scale != want || got.Truth.truthHead != r.Truth.truthHead {
 			t.Errorf("scale %d is %v with the truth %+v", i, got.Scale, got.Truth)
+		}
+		// The truth is there to be compared with: power has one output element.
+		truth, m := got.Truth.Outputs[0], got.Methods[0].Outputs[0]
+		if want := math.Abs(m.Mean[0]-truth.Mean[0]) / truth.Std[0]; math.Abs(*m.MeanErrorStd-want) > 1e-12*want || *truth.MeanSE[0] <= 0 {
+			t.Errorf("scale %d: the mean is off by %v standard deviations of the truth, not %v", i, want, *m.MeanErrorStd)
 		}
 		want := compareJSONOf(t, append(base, "--std", std)...)
 		for k := range want.Methods {
@@ -233,7 +238,7 @@ func TestCompareSampler(t *testing.T) {
 	resolution := func(sampler string) float64 {
 		r := compareJSONOf(t, power, "--mean", "0.1", "--std", "0.1", "--sampler", sampler, "--methods", "montecarlo", "--samples", "4090")
 		samples := map[string]int{"random": 4090, "sobol": 4096, "halton": 4096}[sampler] // of 16 randomisations
-		if r.Truth != (wantTruth{"montecarlo", sampler, samples, 1, false}) {
+		if r.Truth.truthHead != (truthHead{"montecarlo", sampler, samples, 1, false}) {
 			t.Errorf("got %+v", r.Truth)
 		}
 		return *r.Methods[0].Outputs[0].MeanErrorStd

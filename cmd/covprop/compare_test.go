@@ -12,6 +12,7 @@ import (
 // The documented form of compare's JSON.
 type wantCompare struct {
 	Schema  int         `json:"schema"`
+	Version string      `json:"version"`
 	Model   string      `json:"model"`
 	Truth   wantTruth   `json:"truth"`
 	Methods []wantTrial `json:"methods"`
@@ -24,6 +25,18 @@ type wantCompare struct {
 }
 
 type wantTruth struct {
+	truthHead
+	Outputs []struct {
+		Name   string     `json:"name"`
+		Shape  []int      `json:"shape"`
+		Mean   []float64  `json:"mean"`
+		Std    []float64  `json:"std"`
+		MeanSE []*float64 `json:"mean_se"`
+		StdSE  []*float64 `json:"std_se"`
+	} `json:"outputs"`
+}
+
+type truthHead struct {
 	Method  string `json:"method"`
 	Sampler string `json:"sampler"`
 	Samples int    `json:"samples"`
@@ -55,7 +68,7 @@ func compareJSONOf(t *testing.T, args ...string) wantCompare {
 
 func TestCompareJSON(t *testing.T) {
 	r := compareJSONOf(t, acas, "--mean", "0.1", "--std", "0.01", "--samples", "2000", "--seed", "5")
-	if r.Schema != 1 || r.Model != acas || r.Truth != (wantTruth{"montecarlo", "random", 2000, 5, false}) || r.Scales != nil || r.Partial || len(r.Methods) != 5 {
+	if r.Schema != 1 || r.Model != acas || r.Truth.truthHead != (truthHead{"montecarlo", "random", 2000, 5, false}) || r.Scales != nil || r.Partial || len(r.Methods) != 5 {
 		t.Fatalf("got %+v", r)
 	}
 	truth := propagateJSON(t, acas, "--mean", "0.1", "--std", "0.01", "--method", "montecarlo", "--samples", "2000", "--seed", "5")

@@ -60,7 +60,7 @@ type methodFlags struct {
 	Precision int       `enum:"64,32" default:"64" placeholder:"BITS" help:"Bits in which covariances are kept: 64, or 32 for half the memory (moment; default: ${default})."`
 	Samples   int       `default:"10000" placeholder:"N" help:"Number of Monte Carlo samples (default: ${default})."`
 	Sampler   string    `enum:"random,sobol,halton" default:"random" placeholder:"KIND" help:"How Monte Carlo draws its samples: random, or sobol or halton for randomised quasi-Monte Carlo, which needs fewer (default: ${default})."`
-	RelError  *float64  `placeholder:"E" help:"Error at which to stop: of a mean in standard deviations, of a variance relative to it (mixture, hybrid, auto; default: 0.05)."`
+	RelError  *float64  `placeholder:"E" help:"Error at which to stop: of a mean in standard deviations, of a variance relative to it (mixture, hybrid, auto; default: 0.05). hybrid and auto stop at 2097152 samples in any case, and the accuracy says what was reached."`
 	Budget    *budget   `placeholder:"B" help:"What to spend at most: so many times one propagation, or a time such as 2s (mixture; default: 200)."`
 	Seed      uint64    `default:"1" placeholder:"S" help:"Seed of all samples (default: ${default})."`
 	Threads   *int      `placeholder:"N" help:"Number of threads (default: one a processor)."`

@@ -79,6 +79,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		kong.Exit(func(int) { helped = true }), // kong exits after printing help only
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 	)
+	if len(args) == 1 && args[0] == "--version" {
+		args = []string{"version"}
+	}
 	k, err := parser.Parse(joinNegative(args))
 	if err == nil {
 		err = cpu.Err()

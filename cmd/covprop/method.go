@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -91,6 +92,10 @@ func (t *task) run(e *env, label string) (covprop.Result, time.Duration, error) 
 	case err == nil:
 		if err = checkResult(&res); err != nil {
 			err = fmt.Errorf("%s: %w", t.model, err)
+		}
+	case errors.Is(err, context.Canceled) && res.Audit != nil: // it was the audit that ended
+		if bad := checkResult(&res); bad == nil {
+			return res, elapsed, err
 		}
 	case errors.As(err, &memory):
 		err = fmt.Errorf("%s: %w (--max-memory, --method diagonal)", t.model, err)

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -17,8 +19,8 @@ type propagateCmd struct {
 	Method string `enum:"moment,diagonal,linear,unscented,montecarlo,mixture,cumulant3,hybrid,auto" default:"moment" help:"moment (analytic, full covariance), diagonal (analytic, no covariances), linear, unscented, montecarlo, mixture (analytic, the input split into narrower Gaussians), cumulant3 (analytic, with third cumulants; for chains of wide random layers), hybrid (samples with the analytic gain as control variate) or auto (moment if the audit agrees, else hybrid) (default: ${default})."`
 	methodFlags
 	distributionFlags
-	Audit       *int       `placeholder:"N" help:"Compare the result with N samples of the model, 0 for none (default for moment, diagonal, mixture and cumulant3: as many as resolve 1%, at most 50000)."`
-	Strict      bool       `help:"Refuse a model with a node that could only be linearised, and end with status 1 if the audit finds a closure error (moment, diagonal, mixture, cumulant3, auto)."`
+	Audit       *int       `placeholder:"N" help:"Compare the result with N samples of the model, 0 for none (default for moment, diagonal, mixture and cumulant3: as many as resolve 1%, at most 50000, and at most 10^9 multiply-adds or half the propagation's if that is more; at least 32)."`
+	Strict      bool       `help:"Refuse a model with a node that could only be linearised, and end with status 1 if the audit finds a closure error; standard error says if it could not tell or there was none (moment, diagonal, mixture, cumulant3, auto)."`
 	KeepInput   bool       `help:"Add the covariance between outputs and inputs to the JSON and .npz forms (moment)."`
 	Attribution bool       `help:"Show each input's share of the variance of each output (moment)."`
 	Classify    bool       `help:"Show the probability of every class, and that the predicted one changes."`
@@ -94,7 +96,11 @@ func (c *propagateCmd) Run(e *env) error {
 	}
 	r := findings{inputs: net.Inputs()}
 	if r.res, r.elapsed, err = t.run(e, "propagating"); err != nil {
-		return err
+		if r.res.Audit == nil {
+			return err
+		}
+		// The moments are there; only their audit was interrupted.
+		return errors.Join(err, c.write(&env{ctx: context.WithoutCancel(e.ctx), stdout: e.stdout, stderr: e.stderr}, &r))
 	}
 	if c.Attribution {
 		variance := make([]float64, r.res.Dim())
@@ -114,7 +120,20 @@ func (c *propagateCmd) Run(e *env) error {
 	if a := r.res.Audit; c.Strict && c.Method != auto && a != nil && a.Verdict == covprop.ClosureError {
 		return fmt.Errorf("%s: --strict: the audit finds a closure error: %s", c.Model, a.Reason)
 	}
+	c.warn(e, r.res.Audit)
 	return nil
+}
+
+// warn says on standard error that --strict was satisfied without an audit that could
+// tell.
+func (c *propagateCmd) warn(e *env, a *covprop.Audit) {
+	switch {
+	case !c.Strict || c.Method == auto || c.Method == mixture:
+	case a == nil:
+		fmt.Fprintln(e.stderr, "covprop: --strict: nothing was audited")
+	case a.Verdict == covprop.Inconclusive:
+		fmt.Fprintf(e.stderr, "covprop: --strict: the audit is inconclusive: %s\n", plain(a.Reason))
+	}
 }
 
 // findings are what propagate found out.
@@ -203,7 +222,7 @@ func (c *propagateCmd) text(r *findings) []byte {
 		p.linef("\nthe method %s does not work node by node: there is nothing to explain", c.Method)
 	}
 	if c.Explain && res.Audit != nil && len(res.Audit.Nodes) > 0 {
-		p.linef("\naudit of the nodes: mean off by, in standard deviations; analytic standard deviation over the sampled one; largest skewness")
+		p.linef("\naudit of the nodes, root mean squares over their elements: mean off by, in standard deviations; analytic standard deviation over the sampled one; largest skewness; \"breaks here\": the first node that is off by more than an audit allows, as far as so many samples show")
 		p.nodeAudits(res.Audit)
 	}
 	return p.Bytes()

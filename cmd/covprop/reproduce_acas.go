@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"sort"
 	"strings"
 
@@ -95,7 +96,7 @@ func (r *acasReport) text() []byte {
 func (r *acasReport) byStd(p *page) {
 	rows := [][]string{{"std", "cases", "consistent", "closure error", "inconclusive", "worst of moment", "worst of auto"}}
 	for _, std := range r.Stds {
-		n, verdicts, moment, auto := 0, map[string]int{}, 0.0, 0.0
+		n, verdicts, moment, auto := 0, map[string]int{}, math.Inf(-1), math.Inf(-1)
 		for i := range r.Cases {
 			c := &r.Cases[i]
 			if c.Std != std {
@@ -111,11 +112,19 @@ func (r *acasReport) byStd(p *page) {
 		}
 		rows = append(rows, []string{
 			short(std), fmt.Sprint(n), fmt.Sprint(verdicts["consistent"]), fmt.Sprint(verdicts["closure error"]), fmt.Sprint(verdicts["inconclusive"]),
-			short(moment), short(auto),
+			worst(moment), worst(auto),
 		})
 	}
 	p.linef("")
 	p.table(rows, true)
+}
+
+// worst writes the largest of some errors, "-" if there are none.
+func worst(x float64) string {
+	if math.IsInf(x, -1) {
+		return "-"
+	}
+	return short(x)
 }
 
 // worst lists the outputs with the largest errors of auto.

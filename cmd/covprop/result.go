@@ -65,27 +65,18 @@ type nodeJSON struct {
 func newResultJSON(model, method string, seed *uint64, res *covprop.Result, elapsed time.Duration) *resultJSON {
 	r := &resultJSON{
 		Schema: 1, Version: covprop.Version, Model: model, Method: method, Seed: seed,
-		Outputs: []outputJSON{}, Cross: []crossJSON{}, ElapsedMS: milliseconds(elapsed),
+		Cross: []crossJSON{}, ElapsedMS: milliseconds(elapsed),
 		Accuracy: accuracyJSON{
 			Status: res.Accuracy.Status.String(), Reason: res.Accuracy.Reason,
 			Bound: known(res.Accuracy.Bound), Nodes: []nodeJSON{},
 		},
 	}
 	r.Audit = newAuditJSON(method, res)
+	r.Outputs = newOutputsJSON(res, true)
+	if se := res.StandardErrors; se != nil {
+		r.Samples = se.Samples
+	}
 	for i, o := range res.Outputs {
-		g := res.Output(i)
-		out := outputJSON{Name: o.Name, Shape: nonNil(o.Shape), Mean: g.Mean, Std: g.Std()}
-		if cov, ok := res.Cross(i, i); ok {
-			out.Cov = rowsOf(cov)
-		}
-		if se := res.StandardErrors; se != nil {
-			r.Samples = se.Samples
-			for k, s := range out.Std {
-				out.MeanSE = append(out.MeanSE, known(se.Mean[o.Offset+k]))
-				out.StdSE = append(out.StdSE, known(stdError(se.Cov.At(o.Offset+k, o.Offset+k), s)))
-			}
-		}
-		r.Outputs = append(r.Outputs, out)
 		for j := i + 1; j < len(res.Outputs); j++ {
 			if cov, ok := res.Cross(i, j); ok {
 				r.Cross = append(r.Cross, crossJSON{A: o.Name, B: res.Outputs[j].Name, Cov: rowsOf(cov)})
@@ -99,6 +90,27 @@ func newResultJSON(model, method string, seed *uint64, res *covprop.Result, elap
 		})
 	}
 	return r
+}
+
+// newOutputsJSON has the moments of all outputs, with covariances if those are asked
+// for.
+func newOutputsJSON(res *covprop.Result, covariances bool) []outputJSON {
+	outputs := []outputJSON{}
+	for i, o := range res.Outputs {
+		g := res.Output(i)
+		out := outputJSON{Name: o.Name, Shape: nonNil(o.Shape), Mean: g.Mean, Std: g.Std()}
+		if cov, ok := res.Cross(i, i); ok && covariances {
+			out.Cov = rowsOf(cov)
+		}
+		if se := res.StandardErrors; se != nil {
+			for k, s := range out.Std {
+				out.MeanSE = append(out.MeanSE, known(se.Mean[o.Offset+k]))
+				out.StdSE = append(out.StdSE, known(stdError(se.Cov.At(o.Offset+k, o.Offset+k), s)))
+			}
+		}
+		outputs = append(outputs, out)
+	}
+	return outputs
 }
 
 // summaryJSON is what propagate prints if the result went to a file.

@@ -106,12 +106,14 @@ func (a ACAS) Run(ctx context.Context) ([]ACASCase, error) {
 	var cases []ACASCase
 	rng := rand.New(rand.NewPCG(a.Seed, 0))
 	total := a.Networks * a.Inputs * len(a.Stds)
-	for k := range a.Networks {
-		file := filepath.Join(a.Dir, fmt.Sprintf("acasxu_1_%d.onnx", k+1))
-		net, err := onnx.ReadFile(file)
-		if err != nil {
-			return cases, err
+	nets := make([]*graph.Network, a.Networks)
+	for k := range nets { // all of them before hours of work
+		var err error
+		if nets[k], err = onnx.ReadFile(a.file(k)); err != nil {
+			return nil, err
 		}
+	}
+	for k, net := range nets {
 		for i := range a.Inputs {
 			x := make([]float64, net.InputDim())
 			for j := range x {
@@ -120,7 +122,7 @@ func (a ACAS) Run(ctx context.Context) ([]ACASCase, error) {
 			for _, std := range a.Stds {
 				c := ACASCase{Network: k + 1, Input: i, X: x, Std: std}
 				if err := a.run(ctx, net, &c); err != nil {
-					return cases, fmt.Errorf("%s: %w", file, err)
+					return cases, fmt.Errorf("%s: %w", a.file(k), err)
 				}
 				cases = append(cases, c)
 				if a.Progress != nil {
@@ -130,6 +132,11 @@ func (a ACAS) Run(ctx context.Context) ([]ACASCase, error) {
 		}
 	}
 	return cases, nil
+}
+
+// file names the file of network k, counted from 0.
+func (a *ACAS) file(k int) string {
+	return filepath.Join(a.Dir, fmt.Sprintf("acasxu_1_%d.onnx", k+1))
 }
 
 // run runs one case.
