@@ -134,7 +134,12 @@ func (a Audit) Check(ctx context.Context, in covprop.Gaussian, res *covprop.Resu
 	if err := a.prepare(in); err != nil {
 		return nil, err
 	}
-	s, err := sample.NewStream(ctx, sample.Task{Func: a.Func, In: in, InputCov: gainOf(res), Kind: qmc.Sobol, Seed: a.Seed ^ auditSeed, Threads: a.Threads})
+	most := a.mostPoints(in)
+	task := sample.Task{Func: a.Func, In: in, InputCov: gainOf(res), Kind: qmc.Sobol, Seed: a.Seed ^ auditSeed, Threads: a.Threads}
+	if a.Progress != nil {
+		task.Progress = func(done int) { a.Progress(done, sample.Replicates*most) }
+	}
+	s, err := sample.NewStream(ctx, task)
 	var at *sample.SampleError
 	if errors.As(err, &at) {
 		return a.unsampled(res, err.Error()), nil
@@ -142,7 +147,6 @@ func (a Audit) Check(ctx context.Context, in covprop.Gaussian, res *covprop.Resu
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
-	most := a.mostPoints(in)
 	if most < 2 {
 		return a.unsampled(res, "no samples, which would cost more than half the propagation; ask for a number of samples to have it audited all the same"), nil
 	}
@@ -159,9 +163,6 @@ func (a Audit) Check(ctx context.Context, in covprop.Gaussian, res *covprop.Resu
 		}
 		if err != nil {
 			return nil, fmt.Errorf("audit: %w", err)
-		}
-		if a.Progress != nil {
-			a.Progress(s.Samples(), sample.Replicates*most)
 		}
 		m := s.Marginals()
 		if n == most || resolved(m, resolution, 2*resolution, 1) && !suspect(m, res) {

@@ -91,9 +91,11 @@ func (h Hybrid) Propagate(ctx context.Context, in covprop.Gaussian) (covprop.Res
 
 // stream returns the stream of samples, whose control comes from Cov(y, x).
 func (h *Hybrid) stream(ctx context.Context, in covprop.Gaussian, inputCov blas64.General) (*sample.Stream, error) {
-	return sample.NewStream(ctx, sample.Task{
-		Func: h.Func, In: in, InputCov: inputCov, Kind: qmc.Sobol, Seed: h.Seed, Threads: h.Threads, Full: true,
-	})
+	task := sample.Task{Func: h.Func, In: in, InputCov: inputCov, Kind: qmc.Sobol, Seed: h.Seed, Threads: h.Threads, Full: true}
+	if h.Progress != nil {
+		task.Progress = func(done int) { h.Progress(done, h.MaxSamples) }
+	}
+	return sample.NewStream(ctx, task)
 }
 
 func (h *Hybrid) mostPoints() int { return h.MaxSamples / sample.Replicates }
@@ -101,9 +103,6 @@ func (h *Hybrid) mostPoints() int { return h.MaxSamples / sample.Replicates }
 func (h *Hybrid) grow(ctx context.Context, s *sample.Stream, n int) error {
 	if err := s.Grow(ctx, n); err != nil {
 		return fmt.Errorf("hybrid: %w", err)
-	}
-	if h.Progress != nil {
-		h.Progress(s.Samples(), h.MaxSamples)
 	}
 	return nil
 }

@@ -45,6 +45,9 @@ func (t *task) mixture(progress func(done, total int)) covprop.Propagator {
 	}
 	if b := t.flags.Budget; b != nil {
 		m.Budget, m.Deadline = b.propagations, b.time
+		if start := time.Now(); b.time > 0 {
+			m.Progress = func(int, int) { progress(int(time.Since(start).Milliseconds()), int(b.time.Milliseconds())) }
+		}
 	}
 	if t.audit.on {
 		m.Check = refine.Audit{Propagator: m.Network, Func: t.net, Samples: t.audit.samples, Seed: t.seed, Threads: t.flags.threads()}.Check

@@ -38,6 +38,10 @@ type Stream struct {
 	sources []*Source // by replicate
 	sums    []*sums   // by replicate
 	n       int       // points of each replicate so far
+
+	progress  func(evaluations int)
+	mu        sync.Mutex // of progress and evaluated
+	evaluated int
 }
 
 // A Task is what a Stream samples.
@@ -52,6 +56,8 @@ type Task struct {
 	Threads  int
 	// Full asks for the products between different elements of y, too.
 	Full bool
+	// Progress, if set, is called with the evaluations so far, not twice at a time.
+	Progress func(evaluations int)
 }
 
 // NewStream returns the stream of a task.
@@ -62,7 +68,7 @@ func NewStream(ctx context.Context, t Task) (*Stream, error) {
 		return nil, err
 	}
 	m := f.OutputDim()
-	s := &Stream{f: f, mean: in.Mean, root: root, centre: make([]float64, m), threads: t.Threads}
+	s := &Stream{f: f, mean: in.Mean, root: root, centre: make([]float64, m), threads: t.Threads, progress: t.Progress}
 	if err := f.EvalTo(s.centre, in.Mean); err != nil {
 		return nil, err
 	}
@@ -165,8 +171,20 @@ func (w *worker) run(ctx context.Context, r, n int) error {
 		if err := w.sums[r].add(ctx, y, l); err != nil {
 			return err
 		}
+		w.report(b)
 	}
 	return nil
+}
+
+// report says that there are so many evaluations more.
+func (s *Stream) report(evaluations int) {
+	if s.progress == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.evaluated += evaluations
+	s.progress(s.evaluated)
 }
 
 // eval writes the points from first on of replicate r to z, the inputs to x
