@@ -172,6 +172,8 @@ func (m *Mixture) UpperQuantile(i int, p float64) float64 {
 		return math.Inf(-1)
 	case p == 0 && m.sum(i, func(_, std float64) float64 { return std }) > 0:
 		return math.Inf(1)
+	case p > .5: // where P(y_i > t) does not resolve the other tail
+		return m.search(i, func(t float64) bool { return m.CDF(i, t) >= 1-p })
 	}
 	return m.search(i, func(t float64) bool { return m.Exceedance(i, t) <= p })
 }

@@ -134,6 +134,14 @@ func (a Audit) Check(ctx context.Context, in covprop.Gaussian, res *covprop.Resu
 	if err := a.prepare(in); err != nil {
 		return nil, err
 	}
+	if n := a.Func.OutputDim(); res.Dim() != n {
+		return nil, fmt.Errorf("audit: the result has %d elements, but the function %d", res.Dim(), n)
+	}
+	if c := res.InputCov; c != nil {
+		if m, n := c.Dims(); m != res.Dim() || n != in.Dim() {
+			return nil, fmt.Errorf("audit: the covariance with the input is %d x %d, want %d x %d", m, n, res.Dim(), in.Dim())
+		}
+	}
 	most := a.mostPoints(in)
 	task := sample.Task{Func: a.Func, In: in, InputCov: gainOf(res), Kind: qmc.Sobol, Seed: a.Seed ^ auditSeed, Threads: a.Threads}
 	if a.Progress != nil {
@@ -165,7 +173,7 @@ func (a Audit) Check(ctx context.Context, in covprop.Gaussian, res *covprop.Resu
 			return nil, fmt.Errorf("audit: %w", err)
 		}
 		m := s.Marginals()
-		if n == most || resolved(m, resolution, 2*resolution, 1) && !suspect(m, res) {
+		if n == most || resolved(m, resolution, 2*resolution, 1) && !suspect(m, res, varianceLimit) {
 			return judge(s.Samples(), a.Seed, res, m, meanLimit, varianceLimit), nil
 		}
 	}
@@ -252,7 +260,7 @@ func resolved(m *sample.Marginals, meanLimit, varianceLimit, k float64) bool {
 // suspect reports whether a variance of res is larger than the samples can
 // explain. That may be the closure, or a rare event that no sample saw: before
 // it is called an error, as many samples are taken as an audit may take.
-func suspect(m *sample.Marginals, res *covprop.Result) bool {
+func suspect(m *sample.Marginals, res *covprop.Result, varianceLimit float64) bool {
 	t := sample.Confidence(auditSure)
 	for i, v := range m.Variance {
 		high := v + t*m.VarianceSE[i]

@@ -31,6 +31,7 @@ func (f fixed) Propagate(context.Context, covprop.Gaussian) (covprop.Result, err
 	return covprop.Result{
 		Gaussian: covprop.Gaussian{Mean: append([]float64(nil), f.mean...), Cov: v},
 		Outputs:  []covprop.Output{{Name: "y", Shape: []int{len(f.mean)}, Len: len(f.mean)}},
+		Accuracy: covprop.ApproximatedBy(math.Inf(1), "as the test likes"),
 	}, nil
 }
 
@@ -393,5 +394,92 @@ func TestAuditInterrupted(t *testing.T) {
 	}
 	if res.Audit == nil || res.Audit.Verdict != covprop.Inconclusive || res.Audit.Reason != "interrupted" || res.Mean[0] != 0.5 || res.Cov.At(0, 0) != 4 {
 		t.Errorf("got %+v", res)
+	}
+}
+
+// rareReLU is y = x0 + c relu(x1 - 4), whose second term, once in 30,000 samples, has
+// the given part of the first's variance: one hidden layer, so the moments are
+// certified.
+func rareReLU(t *testing.T, part float64) *graph.Network {
+	t.Helper()
+	var h [1]float64
+	v, _ := activation.Marginal(activation.ReLU(), h[:], -4, 1, 1e-9)
+	b := graph.NewBuilder()
+	add := func(name string, r layer.Rule, err error, n int, in ...graph.Tensor) graph.Tensor {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, err := b.Add(graph.Node{Name: name, Rule: r, Inputs: in, Output: name, Shape: []int{n}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return x
+	}
+	x, err := b.Input("x", []int{2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := layer.NewAffine([]float64{1, 0, -1, 0, 0, 1}, []float64{0, 0, -4}, 3, 2, 1, 1)
+	z := add("z", first, err, 3, x)
+	relu, err := layer.NewElementwise([]activation.Activation{activation.ReLU()}, 3)
+	r := add("r", relu, err, 3, z)
+	last, err := layer.NewAffine([]float64{1, -1, math.Sqrt(part / v)}, nil, 1, 3, 1, 1)
+	y := add("y", last, err, 1, r)
+	if err := b.Output("y", y); err != nil {
+		t.Fatal(err)
+	}
+	net, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return net
+}
+
+// TestCertifiedRareEvent: samples that miss a rare event do not refute moments that
+// are certified, and do not take their place.
+func TestCertifiedRareEvent(t *testing.T) {
+	for _, part := range []float64{.1, .25, 1} {
+		net := rareReLU(t, part)
+		for seed := range uint64(5) {
+			res, err := (Audit{Propagator: net, Seed: seed + 1}).Propagate(t.Context(), standard(2))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if res.Audit.Verdict == covprop.ClosureError {
+				t.Errorf("part %v, seed %d: a closure error where there is no closure: %s", part, seed, res.Audit.Reason)
+			}
+			res, err = (Auto{Network: net, Seed: seed + 1}).Propagate(t.Context(), standard(2))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if v := res.Cov.At(0, 0); math.Abs(v/(1+part)-1) > 1e-9 || res.Accuracy.Status == covprop.Approximate {
+				t.Errorf("part %v, seed %d: variance %v, want %v; %v", part, seed, v, 1+part, res.Accuracy)
+			}
+		}
+	}
+}
+
+// TestAuditManyOutputs: exact moments of a thousand outputs are no closure error, by
+// few samples either. The chance of one in a hundred audits is five in a hundred.
+func TestAuditManyOutputs(t *testing.T) {
+	const m = 1000
+	f := function{m, m, func(dst, x []float64) {
+		for i, v := range x {
+			dst[i] = max(0, v)
+		}
+	}}
+	mean, std := make([]float64, m), make([]float64, m)
+	for i := range m {
+		mean[i], std[i] = 1/math.Sqrt(2*math.Pi), math.Sqrt(.5-.5/math.Pi)
+	}
+	for seed := range uint64(3) {
+		res, err := (Audit{Propagator: fixed{f, mean, std}, Samples: 1024, Seed: seed + 1}).Propagate(t.Context(), standard(m))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.Audit.Verdict == covprop.ClosureError {
+			t.Errorf("seed %d: %s", seed, res.Audit.Reason)
+		}
 	}
 }

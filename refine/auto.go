@@ -54,6 +54,8 @@ func (a Auto) Propagate(ctx context.Context, in covprop.Gaussian) (covprop.Resul
 	if s.Certain() {
 		h.MaxSamples = 2 * sample.Replicates
 	}
+	// Moments that are certified to the error asked for are better than any samples.
+	certified := res.Accuracy.Status != covprop.Approximate && res.Accuracy.Bound <= h.RelError
 	audit := Audit{Func: a.Network, Seed: h.Seed}
 	sure, enough := sample.Confidence(hybridSure), sample.Replicates*audit.mostPoints(in)
 	for n := min(firstPoints(h.Func), h.mostPoints()); ; n = min(2*n, h.mostPoints()) {
@@ -63,11 +65,11 @@ func (a Auto) Propagate(ctx context.Context, in covprop.Gaussian) (covprop.Resul
 		m := s.Marginals()
 		found := judge(s.Samples(), h.Seed, &res, m, h.RelError, h.RelError)
 		switch {
-		case found.Verdict == covprop.Consistent:
+		case found.Verdict == covprop.Consistent, certified:
 			res.Audit = found
 			t.forget(a.Network, &res)
 			return res, nil
-		case n == h.mostPoints() || resolved(m, h.RelError, h.RelError, sure) && (s.Samples() >= enough || !suspect(m, &res)):
+		case n == h.mostPoints() || resolved(m, h.RelError, h.RelError, sure) && (s.Samples() >= enough || !suspect(m, &res, h.RelError)):
 			refined, err := h.result(s)
 			if err != nil {
 				return covprop.Result{}, err

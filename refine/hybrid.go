@@ -31,9 +31,11 @@ const hybridSure = .99
 // samples, scrambled Sobol points in the principal axes of the input, with the
 // analytic propagation as control variate: its gain G gives the linear part
 // G (x - mu) of the function, whose moments are known. The estimates are
-// unbiased whatever the gain is worth, since its coefficient for some samples
-// comes from the others, and have standard errors. Samples are taken until the
-// error asked for is reached.
+// unbiased, for a fixed number of samples, whatever the gain is worth, since its
+// coefficient for some samples comes from the others, and have standard errors.
+// Samples are taken until the error asked for is reached; a run that stops because it
+// has missed a heavy tail so far has estimates and errors that are too small: of a
+// lognormal with the shape 1, 1% in the variance and a third in the errors.
 //
 // Where its errors leave a covariance that is not positive semidefinite, the
 // negative eigenvalues of the correlation matrix are taken as 0, and the

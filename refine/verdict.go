@@ -19,11 +19,13 @@ type judgement struct {
 // standard deviations and a variance by a fraction varianceLimit.
 func judge(samples int, seed uint64, res *covprop.Result, m *sample.Marginals, meanLimit, varianceLimit float64) *covprop.Audit {
 	a := &covprop.Audit{Samples: samples, Seed: seed, FirstBroken: -1}
-	t := sample.Confidence(auditSure)
+	n := float64(len(m.Variance))
+	t, tError := sample.Confidence(auditSure), sample.Confidence(1-(1-auditSure)/n) // Bonferroni: one of n is off by chance
+	certified := res.Accuracy.Status != covprop.Approximate
 	std := res.Std()
 	worst := judgement{verdict: covprop.Consistent, excess: math.Inf(-1)}
 	for i, v := range m.Variance {
-		c := comparison{mean: res.Mean[i], std: std[i], m: m, i: i, t: t, samples: float64(a.Samples)}
+		c := comparison{mean: res.Mean[i], std: std[i], m: m, i: i, t: t, tError: tError, samples: float64(a.Samples), certified: certified}
 		c.addTo(a)
 		j := c.judge(scaleOf(res, m, i), meanLimit, varianceLimit)
 		if constant(m.Mean[i], v) {
@@ -73,19 +75,38 @@ func scaleOf(res *covprop.Result, m *sample.Marginals, i int) float64 {
 	return scale
 }
 
-// A comparison is that of element i's moments, mean and std, with samples; t
-// is the half-width of a confidence interval in standard errors.
+// A comparison is that of element i's moments, mean and std, with samples; t and
+// tError are half-widths of confidence intervals in standard errors, to call it
+// consistent and an error. Moments that are certified are right unless the samples
+// are wrong.
 type comparison struct {
-	mean, std  float64
-	m          *sample.Marginals
-	i          int
-	t, samples float64
+	mean, std          float64
+	m                  *sample.Marginals
+	i                  int
+	t, tError, samples float64
+	certified          bool
 }
 
-// interval returns the ends of the confidence interval of the variance.
-func (c *comparison) interval() (low, high float64) {
-	v, d := c.m.Variance[c.i], c.t*c.m.VarianceSE[c.i]
-	return math.Max(0, v-d), v + d
+// varianceSE returns the standard error of the variance, at least that which N over
+// the kurtosis independent samples would have: the spread between replicates that
+// have all missed the same tail is too small.
+func (c *comparison) varianceSE() float64 {
+	i := c.i
+	return math.Max(c.m.VarianceSE[i], c.m.Variance[i]*math.Sqrt(math.Max(0, 1/c.m.Carriers[i]-1/c.samples)))
+}
+
+// interval returns the ends of a confidence interval of the variance: t standard
+// errors se.
+func (c *comparison) interval(t, se float64) (low, high float64) {
+	v := c.m.Variance[c.i]
+	return math.Max(0, v-t*se), v + t*se
+}
+
+// differenceSE returns the standard error of the mean's difference, in standard
+// deviations, which are known to se/(2 v) of themselves.
+func (c *comparison) differenceSE(diff, se float64) float64 {
+	v := c.m.Variance[c.i]
+	return math.Hypot(c.m.MeanSE[c.i]/math.Sqrt(v), diff*se/(2*v))
 }
 
 func (c *comparison) addTo(a *covprop.Audit) {
@@ -93,8 +114,9 @@ func (c *comparison) addTo(a *covprop.Audit) {
 	diff, se, ratio, low, high := math.NaN(), math.NaN(), math.NaN(), math.NaN(), math.NaN()
 	if !constant(c.m.Mean[i], v) {
 		sd := math.Sqrt(v)
-		vlow, vhigh := c.interval()
-		diff, se = (c.mean-c.m.Mean[i])/sd, c.m.MeanSE[i]/sd
+		vlow, vhigh := c.interval(c.t, c.varianceSE())
+		diff = (c.mean - c.m.Mean[i]) / sd
+		se = c.differenceSE(diff, c.varianceSE())
 		ratio, low, high = c.std/sd, c.std/math.Sqrt(vhigh), c.std/math.Sqrt(vlow)
 		if c.std == 0 {
 			high = 0 // not 0/0
@@ -113,9 +135,11 @@ func (c *comparison) judge(scale, meanLimit, varianceLimit float64) judgement {
 		return c.judgeConstant(scale)
 	}
 	sd := math.Sqrt(v)
-	diff, margin := math.Abs(c.mean-c.m.Mean[i])/sd, c.t*c.m.MeanSE[i]/sd
-	low, high := c.interval()
-	square := c.std * c.std
+	diff, square := math.Abs(c.mean-c.m.Mean[i])/sd, c.std*c.std
+	margin := c.t * c.differenceSE(diff, c.varianceSE())
+	low, high := c.interval(c.t, c.varianceSE())
+	surely := c.tError * c.differenceSE(diff, c.m.VarianceSE[i])
+	lowest, highest := c.interval(c.tError, c.m.VarianceSE[i])
 	j := judgement{
 		excess: math.Max(diff/meanLimit, math.Max(square/v, 1)/(1+varianceLimit)),
 		reason: fmt.Sprintf("mean off by %.2g standard deviations, standard deviation %.3g of that of %.0f samples", diff, c.std/sd, c.samples),
@@ -127,8 +151,11 @@ func (c *comparison) judge(scale, meanLimit, varianceLimit float64) judgement {
 	switch {
 	case diff+margin <= meanLimit && square >= (1-varianceLimit)*high && square <= (1+varianceLimit)*low && !few:
 		j.verdict = covprop.Consistent
-	case c.m.Carriers[i] >= minCarriers/10 &&
-		(diff-margin > meanLimit || square < (1-varianceLimit)*low || square > (1+varianceLimit)*high):
+	case c.m.Carriers[i] >= minCarriers/10 && (diff-surely > meanLimit || square < (1-varianceLimit)*lowest):
+		j.verdict = covprop.ClosureError
+	case square > (1+varianceLimit)*highest && c.certified:
+		j.reason = fmt.Sprintf("the moments are certified, but %.0f samples have not seen what makes %.2g of the variance", c.samples, 1-v/square)
+	case square > (1+varianceLimit)*highest && !few: // a rare event would make it look too large
 		j.verdict = covprop.ClosureError
 	case few:
 		j.reason = fmt.Sprintf("only about %.0f of %.0f samples carry the variance", c.m.Carriers[i], c.samples)
@@ -153,13 +180,17 @@ const negligibleStd = 1e-6
 func (c *comparison) judgeConstant(scale float64) judgement {
 	diff := math.Abs(c.mean - c.m.Mean[c.i])
 	root := math.Hypot(c.std, diff)
-	j := judgement{excess: root / scale, reason: fmt.Sprintf("constant in all of %.0f samples, but the standard deviation is %.2g", c.samples, c.std)}
+	j := judgement{reason: fmt.Sprintf("constant in all of %.0f samples, but the standard deviation is %.2g", c.samples, c.std)}
+	if scale > 0 {
+		j.excess = root / scale
+	}
 	switch {
 	case root <= negligibleStd*scale:
 		j.verdict = covprop.Consistent
 		j.reason = fmt.Sprintf("constant in all of %.0f samples", c.samples)
-	case diff > math.Sqrt(3/c.samples)*root:
+	case diff > math.Sqrt(3/c.samples)*root && !c.certified:
 		j.verdict = covprop.ClosureError
+		j.reason = fmt.Sprintf("constant in all of %.0f samples, at %.6g, but the mean is %.6g and the standard deviation %.2g", c.samples, c.m.Mean[c.i], c.mean, c.std)
 	}
 	return j
 }
