@@ -229,6 +229,9 @@ func (m *Mixture) LogDensity(y []float64) (float64, error) {
 	if len(y) != n {
 		return 0, inputErrorf("point", "has %d elements, but the mixture %d", len(y), n)
 	}
+	if slices.ContainsFunc(y, func(x float64) bool { return math.IsInf(x, 0) }) {
+		return math.Inf(-1), nil
+	}
 	logs := make([]float64, 0, len(m.Components))
 	d := mat.NewVecDense(n, nil)
 	var white mat.VecDense
@@ -236,17 +239,28 @@ func (m *Mixture) LogDensity(y []float64) (float64, error) {
 		if m.Weights[k] == 0 {
 			continue
 		}
+		// The correlations' factor: scales may differ by any factor.
+		std, correlation, scale := g.Std(), mat.NewSymDense(n, nil), 0.0
+		for i, s := range std {
+			if s == 0 {
+				return 0, inputErrorf("mixture", "component %d has no density: its covariance is singular", k)
+			}
+			scale += 2 * math.Log(s)
+			for j := range i + 1 {
+				correlation.SetSym(i, j, g.Cov.At(i, j)/s/std[j])
+			}
+		}
 		var chol mat.Cholesky
-		if !chol.Factorize(g.Cov) {
+		if !chol.Factorize(correlation) {
 			return 0, inputErrorf("mixture", "component %d has no density: its covariance is singular", k)
 		}
 		for i, x := range g.Mean {
-			d.SetVec(i, y[i]-x)
+			d.SetVec(i, (y[i]-x)/std[i])
 		}
 		if err := chol.SolveVecTo(&white, d); err != nil {
 			return 0, inputErrorf("mixture", "component %d has no density: %v", k, err)
 		}
-		logs = append(logs, math.Log(m.Weights[k])-(mat.Dot(d, &white)+chol.LogDet()+float64(n)*math.Log(2*math.Pi))/2)
+		logs = append(logs, math.Log(m.Weights[k])-(mat.Dot(d, &white)+chol.LogDet()+scale+float64(n)*math.Log(2*math.Pi))/2)
 	}
 	largest := slices.Max(logs)
 	if math.IsInf(largest, -1) {

@@ -181,3 +181,29 @@ func TestMixtureCheck(t *testing.T) {
 		}
 	}
 }
+
+// TestMixtureScales: standard deviations that differ by a factor of 1e150 are no
+// singularity, and what is infinitely far has the density 0.
+func TestMixtureScales(t *testing.T) {
+	g := Gaussian{Mean: []float64{0, 0}, Cov: Diagonal{1, 1e-300}}
+	m := Mixture{Weights: []float64{1}, Components: []Gaussian{g}}
+	got, err := m.LogDensity([]float64{1, 2e-150})
+	want := -math.Log(2*math.Pi) + 150*math.Ln10 - .5 - 2
+	if err != nil || math.Abs(got/want-1) > 1e-14 {
+		t.Errorf("log density %v, %v; want %v", got, err, want)
+	}
+	if got, err := m.LogDensity([]float64{math.Inf(1), 0}); err != nil || !math.IsInf(got, -1) {
+		t.Errorf("infinitely far: %v, %v", got, err)
+	}
+}
+
+// TestMixtureUpperQuantile: near 1 it is the quantile of the other tail.
+func TestMixtureUpperQuantile(t *testing.T) {
+	m := Mixture{Weights: []float64{1}, Components: []Gaussian{{Mean: []float64{0}, Cov: Diagonal{1}}}}
+	for _, q := range []float64{0x1p-53, 1e-14, 1e-6, .3} {
+		p := 1 - q // rounded: the other tail is 1-p exactly
+		if got, want := m.UpperQuantile(0, p), m.Quantile(0, 1-p); math.Abs(got-want) > 1e-15*math.Abs(want) {
+			t.Errorf("UpperQuantile(%v) = %v, want %v", p, got, want)
+		}
+	}
+}

@@ -94,7 +94,8 @@ func (r *refinement) take(j int, parts []*component) {
 // half the error asked for, or than a quarter of what later splits are
 // predicted to, or takes a quarter of the budget that is left.
 func (r *refinement) doubleNodes(ctx context.Context, j int) error {
-	s := r.Split
+	s, known := r.Split, change{}
+	r.rule = r.whole.errs[j] // until more is known, should a deadline come
 	for more := moreNodes(s.Nodes); more > s.Nodes; more = moreNodes(s.Nodes) {
 		if s.Nodes > r.Split.Nodes && float64(more) > (r.Budget-r.cost)/4 {
 			return nil
@@ -107,7 +108,8 @@ func (r *refinement) doubleNodes(ctx context.Context, j int) error {
 		d := difference(r.whole, r.leaves, finer)
 		// A kinked function's error is erratic: a difference may be small by
 		// chance after one that was not.
-		r.rule = change{max(d.mean, r.rule.mean/4), max(d.variance, r.rule.variance/4)}
+		known = change{max(d.mean, known.mean/4), max(d.variance, known.variance/4)}
+		r.rule = known
 		if whole := r.whole.errs[j].largest(); len(r.leaves) == r.Split.Nodes && whole > 0 {
 			r.ruleShare = min(1, d.largest()/whole)
 		}

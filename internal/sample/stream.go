@@ -70,7 +70,7 @@ func NewStream(ctx context.Context, t Task) (*Stream, error) {
 	m := f.OutputDim()
 	s := &Stream{f: f, mean: in.Mean, root: root, centre: make([]float64, m), threads: t.Threads, progress: t.Progress}
 	if err := f.EvalTo(s.centre, in.Mean); err != nil {
-		return nil, err
+		return nil, &SampleError{-1, err}
 	}
 	for i, y := range s.centre {
 		if math.IsNaN(y) || math.IsInf(y, 0) {
