@@ -237,14 +237,12 @@ func (b *Batch) moments(i int) bool {
 }
 
 // isFar reports whether unit i is constant but for one tail d_1 (y)_+, so far out
-// that E T is nothing beside the standard deviation.
+// that E T is nothing beside the standard deviation, but not beyond what kernel.Bends
+// knows: units there are constant.
 func (b *Batch) isFar(i int) bool {
 	d, e, a := &b.tail[0].d, &b.tail[1].d, b.tail[0].a[i]
-	return a > 30 && a <= bendReach && b.slope[i] == 0 && d[0][i] == 0 && d[1][i] != 0 && e[0][i] == 0 && e[1][i] == 0
+	return a > 30 && a <= kernel.BendFarthest && b.slope[i] == 0 && d[0][i] == 0 && d[1][i] != 0 && e[0][i] == 0 && e[1][i] == 0
 }
-
-// bendReach is how far out kernel.Bends knows a tail; units beyond are constant.
-const bendReach = 50
 
 // far computes the moments of such a unit whose variance, or phi(a) itself, is
 // denormal or 0: by the root of phi,

@@ -301,8 +301,12 @@ func (r *Prediction) LogDensity(i int, y []float64) (sum float64) {
 }
 
 // PlugIn is the log density with the outputs' means in place of the outputs, as
-// if they were certain. It overstates what is known, and is for comparison.
+// if they were certain. It overstates what is known, and is for comparison. It is NaN
+// for what cannot be a target.
 func (r *Prediction) PlugIn(i int, y []float64) float64 {
+	if len(y) != r.likelihood.targets() || r.likelihood.checkTarget(y) != nil {
+		return math.NaN()
+	}
 	if r.members != nil {
 		return r.meanDensity(func(m *Prediction) float64 { return m.PlugIn(i, y) })
 	}

@@ -121,6 +121,9 @@ func TestProbitTails(t *testing.T) {
 	if got := r.LogDensity(0, []float64{0.5}); !math.IsNaN(got) {
 		t.Errorf("half a class has the log density %v", got)
 	}
+	if got := r.PlugIn(0, []float64{7}); !math.IsNaN(got) {
+		t.Errorf("a class that is not there has the log density %v", got)
+	}
 	if _, err := p.Predict(Batch{X: matrix([]float64{1}, 1, 1, 1), InputVariance: matrix([]float64{1e308}, 1, 1, 1)}); err != nil {
 		t.Error(err) // large, but finite
 	}

@@ -461,7 +461,8 @@ func TestCertifiedRareEvent(t *testing.T) {
 }
 
 // TestAuditManyOutputs: exact moments of a thousand outputs are no closure error, by
-// few samples either. The chance of one in a hundred audits is five in a hundred.
+// few samples either. By chance one in twenty audits may call them that; these seeds
+// do not.
 func TestAuditManyOutputs(t *testing.T) {
 	const m = 1000
 	f := function{m, m, func(dst, x []float64) {

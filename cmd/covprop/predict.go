@@ -225,6 +225,15 @@ func newPredictions(x *examples, interval float64) *predictions {
 	return t
 }
 
+// partStd returns the standard deviation of a part of a variance. A part that is
+// nothing may be negative by rounding; one that is more negative is not known.
+func partStd(part, whole float64) float64 {
+	if part < 0 && -part <= 1e-9*whole {
+		return 0
+	}
+	return math.Sqrt(part)
+}
+
 // fill takes the prediction of the examples from the given one on.
 func (t *predictions) fill(from int, r *bayes.Prediction) error {
 	target := &t.encoder.Target
@@ -248,7 +257,7 @@ func (t *predictions) fill(from int, r *bayes.Prediction) error {
 		}
 		var parts []*float64
 		for _, v := range []float64{at(r.Variance), at(r.Noise), at(r.Weight), at(r.Input)} {
-			parts = append(parts, known(target.Std*math.Sqrt(max(0, v)))) // a part that is nothing is negative by rounding
+			parts = append(parts, known(target.Std*partStd(v, at(r.Variance))))
 		}
 		row := t.Rows[from+i]
 		t.Rows[from+i] = []*float64{row[0], parts[0], row[1], row[2], parts[1], parts[2], parts[3]}

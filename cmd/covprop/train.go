@@ -25,11 +25,11 @@ type trainCmd struct {
 	Batch       int        `default:"0" placeholder:"N" help:"Examples of a step (default: 64, or all if there are fewer)."`
 	Rate        float64    `default:"0.01" placeholder:"R" help:"The largest learning rate (default: ${default})."`
 	Prior       string     `default:"4" placeholder:"V" help:"Variance of the weights' prior, for inputs and targets of variance 1, or empirical (default: ${default})."`
-	Beta        float64    `default:"0.5" placeholder:"B" help:"Weigh examples by their noise variance to this power, from 0 to 1 (gaussian; default: ${default})."`
+	Beta        *float64   `placeholder:"B" help:"Weigh examples by their noise variance to this power, from 0 to 1 (gaussian; default: 0.5)."`
 	Mode        string     `enum:"exact,series,dvi,diagonal,montecarlo" default:"exact" placeholder:"MODE" help:"How moments are computed in training: exact, series (cut off at --order), dvi (Wu et al. 2019, for relu), diagonal or montecarlo (default: ${default})."`
 	Order       int        `default:"0" placeholder:"K" help:"Terms of the covariance series, for --mode series."`
 	Validation  float64    `default:"0" placeholder:"F" help:"Fraction of the examples to hold out, to choose the epoch and to stop early (default: ${default})."`
-	Patience    int        `default:"100" placeholder:"N" help:"With --validation: stop after so many epochs without a better one (default: ${default})."`
+	Patience    *int       `placeholder:"N" help:"With --validation: stop after so many epochs without a better one (default: 100)."`
 	Impute      string     `enum:"no,mean" default:"no" placeholder:"HOW" help:"Missing values: no (refuse them) or mean (default: ${default})."`
 	Categorical []string   `placeholder:"NAME" help:"Columns of numbers that stand for categories."`
 	Exclude     []string   `placeholder:"NAME" help:"Columns to leave out, such as names of the examples."`
@@ -50,6 +50,9 @@ func (c *trainCmd) Help() string {
 Then: covprop evaluate, predict, export.`
 }
 
+// defaultBeta is that of docs/decisions/0015.
+const defaultBeta = 0.5
+
 // studentDoF is the number of degrees of freedom of --likelihood student.
 const studentDoF = 4
 
@@ -59,16 +62,22 @@ func (c *trainCmd) check() error {
 		return usagef("--seed must be at least 1")
 	case c.Members < 1 || c.Members > 1000:
 		return usagef("--members must be from 1 to 1000, not %d", c.Members)
-	case c.Batch < 0 || c.Epochs < 0 || c.Threads < 0 || c.Patience < 1:
-		return usagef("--batch, --epochs and --threads must not be negative, and --patience at least 1")
+	case c.Batch < 0 || c.Epochs < 0 || c.Threads < 0:
+		return usagef("--batch, --epochs and --threads must not be negative, as %d, %d and %d are", c.Batch, c.Epochs, c.Threads)
+	case c.Patience != nil && c.Validation == 0:
+		return usagef("--patience has no meaning without --validation")
+	case c.Patience != nil && *c.Patience < 1:
+		return usagef("--patience must be at least 1, not %d", *c.Patience)
 	case c.Mode == "series" && (c.Order < 1 || c.Order > bayes.MaxOrder):
 		return usagef("--mode series needs an --order from 1 to %d, not %d", bayes.MaxOrder, c.Order)
 	case c.Mode != "series" && c.Order != 0:
 		return usagef("--order has no meaning for the mode %s: it is that of the mode series", c.Mode)
 	case !(c.Rate > 0 && c.Rate <= 1):
 		return usagef("--rate must lie above 0 and be 1 at most, not %v", c.Rate)
-	case !(c.Beta >= 0 && c.Beta <= 1):
-		return usagef("--beta must be from 0 to 1, not %v", c.Beta)
+	case c.Beta != nil && c.Likelihood != "gaussian":
+		return usagef("--beta has no meaning for the likelihood %s, whose noise is the same everywhere", c.Likelihood)
+	case c.Beta != nil && !(*c.Beta >= 0 && *c.Beta <= 1):
+		return usagef("--beta must be from 0 to 1, not %v", *c.Beta)
 	case !(c.Validation >= 0 && c.Validation < 1):
 		return usagef("--validation must be at least 0 and below 1, not %v", c.Validation)
 	}
@@ -218,10 +227,16 @@ func (c *trainCmd) config(model *bayes.Model, rows int) train.Config {
 	}
 	config := train.Config{
 		Objective: bayes.Options{Mode: mode, Order: c.Order}, Batch: c.Batch, Epochs: c.Epochs, Rate: c.Rate,
-		Validation: c.Validation, Patience: c.Patience, Seed: c.Seed,
+		Validation: c.Validation, Seed: c.Seed,
+	}
+	if c.Patience != nil {
+		config.Patience = *c.Patience
 	}
 	if _, ok := model.Likelihood().(bayes.HeteroscedasticGaussian); ok {
-		config.Objective.Beta = c.Beta
+		config.Objective.Beta = defaultBeta
+		if c.Beta != nil {
+			config.Objective.Beta = *c.Beta
+		}
 	}
 	if config.Batch == 0 {
 		config.Batch = min(train.DefaultBatch, rows-int(c.Validation*float64(rows)))

@@ -33,9 +33,9 @@ const (
 	bendFields
 )
 
-// bendFarthest stands for any larger a. sqrt(phi) is 7e-273 there, and d 1e165
+// BendFarthest stands for any larger a. sqrt(phi) is 7e-273 there, and d 1e165
 // at most.
-const bendFarthest = 50
+const BendFarthest = 50
 
 // Reset makes room for n units, none of which has a bend.
 func (b *Bends) Reset(n int) {
@@ -55,7 +55,7 @@ func (b *Bends) field(f int) []float64 { return b.data[f*b.stride:][:b.stride] }
 
 // Set sets unit i: alpha = sign a, b and d. Finish sets the rest.
 func (b *Bends) Set(i int, alpha, linear, jump float64) {
-	b.field(bendAlpha)[i] = math.Copysign(min(math.Abs(alpha), bendFarthest), alpha)
+	b.field(bendAlpha)[i] = math.Copysign(min(math.Abs(alpha), BendFarthest), alpha)
 	b.field(bendLinear)[i], b.field(bendJump)[i] = linear, jump
 }
 
